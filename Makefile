@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+# make help | all | run | test | unit | scenario | fuzz | bench | sanitize | check | install
+SHELL   := /bin/bash
+CC      ?= gcc
+BUILD   ?= build
+PYTHON  := /usr/bin/python3
+SAN     ?=
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+OPT     ?= -O2
+CFLAGS  += -std=gnu11 -g $(OPT) $(WARN) -fno-omit-frame-pointer -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(SANFLAGS)
+LDFLAGS += $(SANFLAGS)
+
+ifneq ($(SAN),)
+BUILD    := build-$(SAN)
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT      := -O1
+endif
+
+PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 libwebsockets inih libsystemd jansson
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+
+# Archives in the order of the layers, and what each may call (everything below it).
+L_base   := base
+L_ev     := ev base
+L_tls    := tls ev base
+L_xml    := xml base
+L_http   := http ev base
+L_sip    := sip tls ev base
+L_sdp    := sdp base
+L_rtp    := rtp base
+L_c3p    := c3p xml base
+L_audio  := audio base
+L_media  := media audio rtp ev base
+L_focusd := focusd c3p xml sip tls http ev base
+L_mcu    := mcu media audio c3p xml sip sdp rtp tls http ev base
+
+X_base   := -linih -lsystemd
+X_ev     := -luv
+X_tls    := -lssl -lcrypto
+X_xml    := -lxml2
+X_http   := -lwebsockets -luv -lssl -lcrypto
+X_sip    := -losipparser2
+X_rtp    := -lcrypto -lsrtp2
+X_audio  := -lopus -lspeexdsp -lspandsp -lm
+X_media  := -lm
+X_focusd := -lsqlite3 -ljansson
+X_mcu    := -ljansson
+
+DIR_base := lib/base
+DIR_ev   := lib/ev
+DIR_tls  := lib/tls
+DIR_xml  := lib/xml
+DIR_http := lib/http
+DIR_sip  := lib/sip
+DIR_sdp  := lib/sdp
+DIR_rtp  := lib/rtp
+DIR_c3p  := lib/c3p
+DIR_audio := mcu/audio
+DIR_media := mcu/media
+DIR_focusd := focusd
+DIR_mcu  := mcu
+ARCHIVES := base ev tls xml http sip sdp rtp c3p audio media focusd mcu
+
+archive  = $(BUILD)/lib/$(1).a
+archives = $(foreach a,$(1),$(call archive,$(a)))
+extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
+
+.PHONY: all help run test unit scenario fuzz bench sanitize soak check deps clean install
+all: $(BUILD)/focusd $(BUILD)/mcu
+
+# One archive a folder; its unit tests and fuzzers are found by the prefix: test/unit/sip_msg.c tests lib/sip.
+define ARCHIVE_RULE
+SRC_$(1) := $$(filter-out %/main.c,$$(wildcard $$(DIR_$(1))/*.c))
+OBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/obj/%.o)
+$$(call archive,$(1)): $$(OBJ_$(1))
+	@mkdir -p $$(@D); rm -f $$@; ar rcs $$@ $$^
+$(BUILD)/unit/$(1)_%: test/unit/$(1)_%.c $$(call archives,$$(L_$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$< -Wl,--start-group $$(call archives,$$(L_$(1))) -Wl,--end-group $$(call extlibs,$$(L_$(1))) -lcmocka -lm
+UNIT += $$(patsubst test/unit/%.c,$(BUILD)/unit/%,$$(wildcard test/unit/$(1)_*.c))
+$(BUILD)/fuzz/$(1)_%: test/fuzz/$(1)_%.c $$(SRC_$(1))
+	@mkdir -p $$(@D)
+	clang -std=gnu11 -g -O1 -D_GNU_SOURCE -I. $$(PKG_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $$@ $$< $$(foreach a,$$(L_$(1)),$$(SRC_$$(a))) $$(call extlibs,$$(L_$(1))) -lm
+FUZZ += $$(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$$(wildcard test/fuzz/$(1)_*.c))
+endef
+$(foreach a,$(ARCHIVES),$(eval $(call ARCHIVE_RULE,$(a))))
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/focusd: $(BUILD)/obj/focusd/main.o $(call archives,$(L_focusd))
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call archives,$(L_focusd)) -Wl,--end-group $(call extlibs,$(L_focusd)) -lm
+
+$(BUILD)/mcu: $(BUILD)/obj/mcu/main.o $(call archives,$(L_mcu))
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call archives,$(L_mcu)) -Wl,--end-group $(call extlibs,$(L_mcu)) -lm
+
+clean:
+	rm -rf build build-san
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* codec.h - audio codecs behind one table: linear 16-bit samples in and out, no RTP, no loop
+ *
+ * Encoder and decoder state is allocated apart, so that a leg holds only what it uses.
+ */
+#ifndef AUDIO_CODEC_H
+#define AUDIO_CODEC_H
+#include <stdint.h>
+#include <stddef.h>
+
+struct codec_enc;
+struct codec_dec;
+struct codec {
+	const char *name;                /* SDP encoding name */
+	uint32_t    rtp_clock;           /* Hz */
+	uint32_t    rate;                /* Hz of the samples (G.722: 16000, Opus: 48000) */
+	/* mono samples throughout; bitrate 0: default; 0 or negative errno */
+	int (*enc_alloc)(struct codec_enc **ep, unsigned bitrate);
+	int (*encode)(struct codec_enc *e, const int16_t *pcm, size_t nsamples, uint8_t *out, size_t room);   /* bytes or -errno */
+	int (*dec_alloc)(struct codec_dec **dp);
+	/* samples written or -errno; payload NULL: conceal nsamples_room samples; fec: payload is the packet after the lost one */
+	int (*decode)(struct codec_dec *d, const uint8_t *payload, size_t n, int fec, int16_t *pcm, size_t room);
+	int (*samples)(const uint8_t *payload, size_t n);   /* at `rate` in a payload, or -EBADMSG */
+};
+extern const struct codec codec_pcmu, codec_pcma, codec_g722, codec_opus;
+
+#endif

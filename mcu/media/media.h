@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* media.h - the media engine: rooms and legs on worker threads, driven by messages from the signalling loop
+ *
+ *   datagrams -> worker's receive batch -> SRTP -> RTP -> jitter buffer -> (tick) decode candidates -> mix -> encode
+ *   once per profile -> RTP header per leg -> SRTP in place -> send batch
+ *
+ * Every function here is called on the signalling loop's thread; the worker learns of it by message before its next
+ * tick. Events come back on the signalling loop. A room lives on one worker. Legs and rooms are freed on their worker
+ * after mem_deref(); no event of a leg comes after that.
+ */
+#ifndef MEDIA_MEDIA_H
+#define MEDIA_MEDIA_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/ev/ev.h"
+#include "lib/rtp/srtp.h"
+
+struct media;
+struct media_prm {
+	struct ev_loop *loop;
+	const char     *ip;                  /* address of the sockets, numeric */
+	uint16_t        port_min, port_max;  /* RTP even, RTCP odd */
+	unsigned        workers;             /* 0: one per core */
+	unsigned        idle_ms;             /* no valid packet for so long: MLEG_IDLE (60000) */
+	unsigned        mix_max;             /* talkers in a mix (3) */
+};
+int media_alloc(struct media **mp, const struct media_prm *prm);
+
+struct mroom;
+int mroom_alloc(struct mroom **rp, struct media *m, const char *id);      /* on the least loaded worker */
+void mroom_tones(struct mroom *r, bool join_leave);                       /* entry and exit tones on or off */
+
+enum mcodec { MCODEC_PCMU, MCODEC_PCMA, MCODEC_G722, MCODEC_OPUS };
+enum mleg_event {
+	MLEG_MEDIA,          /* the first valid packet came */
+	MLEG_TALK,           /* v: 1 starts, 0 stops talking */
+	MLEG_DTMF,           /* v: '0'..'9' '*' '#' 'A'..'D' */
+	MLEG_IDLE,           /* nothing valid for idle_ms */
+	MLEG_BAD_KEY,        /* only authentication failures for 10 s */
+};
+struct mleg;
+typedef void (mleg_event_cb)(struct mleg *l, enum mleg_event ev, int v, void *arg);
+
+/* Allocates the leg's sockets at once: its ports stand in the SDP answer. Nothing flows before mleg_set(). */
+int      mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg);
+uint16_t mleg_port(const struct mleg *l);                 /* RTP; RTCP is +1 unless muxed */
+uint32_t mleg_ssrc(const struct mleg *l);                 /* ours towards the client, fixed for life */
+
+struct mleg_set {
+	enum mcodec codec;
+	uint8_t     pt_send, pt_recv;
+	uint8_t     dtmf_pt;         /* 0: none */
+	uint8_t     cn_pt;           /* 0: none */
+	uint8_t     level_ext;       /* RFC 6464 id, 0: none */
+	unsigned    ptime_ms;        /* 10..60 in steps of 10, ours */
+	bool        opus_stereo_ok;  /* ignored for now by mono mixing; decoding accepts stereo anyway */
+	unsigned    opus_bitrate;    /* bit/s cap, 0: default */
+	bool        send, recv;      /* from the SDP direction: we send, we receive */
+	bool        rtcp_mux;
+	char        addr[64];        /* numeric peer address of the SDP; "" or 0.0.0.0: learn only */
+	uint16_t    port, rtcp_port;
+	bool        srtp;
+	enum srtp_suite_id suite;
+	uint8_t     key_in[SRTP_MAX_KEY], key_out[SRTP_MAX_KEY];   /* peer's key, our key; key then salt */
+	size_t      key_len;
+};
+/* Starts the leg or changes it in a re-INVITE. Same keys keep their contexts (roll-over counters live on). */
+int  mleg_set(struct mleg *l, const struct mleg_set *s);
+void mleg_mute(struct mleg *l, bool ingress, bool egress);      /* block what comes in / what goes out (silence is sent) */
+void mleg_tone(struct mleg *l, unsigned hz, unsigned ms);       /* a private tone for this leg */
+
+struct mleg_stats {
+	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, auth_failures, replays, late, lost, concealed, bad;
+	uint32_t jitter_us, rtt_us, buffer_ms;
+	uint8_t  peer_fraction_lost;
+	int      level_dbov;             /* smoothed, -127..0 */
+	char     peer[64];
+};
+typedef void (mleg_stats_cb)(const struct mleg_stats *st, void *arg);
+int  mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg);  /* answer comes on the signalling loop */
+
+#endif
