@@ -96,6 +96,19 @@ $(BUILD)/focusd: $(BUILD)/obj/focusd/main.o $(call archives,$(L_focusd))
 $(BUILD)/mcu: $(BUILD)/obj/mcu/main.o $(call archives,$(L_mcu))
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call archives,$(L_mcu)) -Wl,--end-group $(call extlibs,$(L_mcu)) -lm
 
+# --- tests. `make test` is all of them; long ones have targets of their own.
+FUZZ_SECONDS ?= 4
+unit: $(UNIT)
+	@set -e; for t in $^; do echo "== $$t"; $$t; done
+
+fuzz: $(FUZZ)
+	@set -e; for t in $^; do echo "== $$t"; mkdir -p $(BUILD)/corpus/$$(basename $$t); \
+	  $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=0 \
+	  -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$(basename $$t) $$(ls -d test/data/corpus/$$(basename $$t) 2>/dev/null); done
+
+scenario: all
+	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q test/scenario
+
 clean:
 	rm -rf build build-san
 
