@@ -22,6 +22,17 @@ void    *ev_loop_uv(struct ev_loop *l);                   /* uv_loop_t *, for li
 typedef void (ev_turn_cb)(void *arg);
 void     ev_loop_on_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg);
 
+/* A one-shot task behind all on_turn callbacks of the turn it was posted in: embed it; how lib/tls writes once a turn. */
+struct ev_task {
+	struct ev_loop *loop;
+	ev_turn_cb     *cb;
+	void           *arg;
+	struct ev_task *next, **prev;                     /* prev is NULL while not posted */
+};
+void     ev_task_init(struct ev_task *t, struct ev_loop *l, ev_turn_cb *cb, void *arg);
+void     ev_task_post(struct ev_task *t);                 /* harmless when posted already */
+void     ev_task_cancel(struct ev_task *t);
+
 typedef void (ev_signal_cb)(int signum, void *arg);
 int      ev_signal(struct ev_loop *l, int signum, ev_signal_cb *cb, void *arg);   /* for the life of the loop */
 
@@ -38,6 +49,8 @@ void tmr_fini(struct tmr *t);                             /* idempotent; the cal
 typedef void (mbox_cb)(void *msg, void *arg);
 struct mbox;
 int  mbox_alloc(struct mbox **mp, struct ev_loop *l, mbox_cb *cb, void *arg);   /* mem_deref() on the loop's thread */
+/* What was posted and not received when the mailbox ends is not delivered: stop the senders and mbox_drain() first. */
+void mbox_drain(struct mbox *m);                          /* on the loop's thread: receives now what is there */
 int  mbox_post(struct mbox *m, void *msg);                /* thread-safe; the receiver owns msg */
 
 /* --- blocking work off the loop (thread pool); done runs on the loop's thread */
