@@ -105,6 +105,22 @@ char *str_printf(const char *fmt, ...)
 	return d;
 }
 
+int cstr_set(char **dst, const char *src)
+{
+	char *s = NULL;
+
+	if (cstr_eq(*dst, src))
+		return 0;
+	if (src) {
+		s = str_dup(str_c(src));
+		if (!s)
+			return -ENOMEM;
+	}
+	mem_deref(*dst);
+	*dst = s;
+	return 0;
+}
+
 bool cstr_eq(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);

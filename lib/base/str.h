@@ -29,6 +29,7 @@ struct str str_cut(struct str *rest, char sep);           /* takes up to sep off
 int  str_u64(struct str s, uint64_t *v);                  /* decimal, whole string; -EINVAL, -ERANGE */
 char *str_dup(struct str s);                              /* new reference, terminated; NULL: no memory */
 char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));   /* new reference */
+int   cstr_set(char **dst, const char *src);                  /* *dst becomes a copy of src (NULL: none); -ENOMEM leaves it */
 bool  cstr_eq(const char *a, const char *b);              /* NULL equals NULL only */
 bool  cstr_ieq(const char *a, const char *b);
 int   str_random_hex(char *out, size_t digits);           /* out has digits + 1; from the kernel */

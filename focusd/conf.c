@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conf.c - conferences and their registry, see conf.h; users and endpoints are in user.c */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "focusd/conf.h"
+#include "lib/base/mem.h"
+#include "lib/c3p/uri.h"
+
+const char *const conf_policy_names[POLICY_N] = { "closedAuthenticated", "openAuthenticated", "anonymous" };
+
+void confs_init(struct confs *cs)
+{
+	*cs = (struct confs){ .next_id = 1 };
+	TAILQ_INIT(&cs->dirty);
+	TAILQ_INIT(&cs->changed);
+}
+
+void confs_mark(struct confs *cs, struct dirt *d)
+{
+	if (d->on)
+		return;
+	d->on = true;
+	TAILQ_INSERT_TAIL(&cs->dirty, d, le);
+}
+
+void confs_changed(struct confs *cs, struct conf *c)
+{
+	if (c->on_changed)
+		return;
+	c->on_changed = true;
+	TAILQ_INSERT_TAIL(&cs->changed, c, changed_le);
+}
+
+static void clear_gone(struct conf *c)
+{
+	for (unsigned i = 0; i < c->ngone; i++)
+		mem_deref(c->gone[i]);
+	c->ngone = 0;
+}
+
+void conf_told(struct confs *cs, struct conf *c)
+{
+	struct user *u;
+
+	while ((u = TAILQ_FIRST(&c->changed_users))) {
+		TAILQ_REMOVE(&c->changed_users, u, changed_le);
+		u->changed = false;
+		u->shown   = user_visible(u);
+	}
+	clear_gone(c);
+	c->chg_state = c->chg_desc = c->chg_view = c->chg_full = false;
+	if (c->on_changed) {
+		TAILQ_REMOVE(&cs->changed, c, changed_le);
+		c->on_changed = false;
+	}
+}
+
+static void on_destroy(void *arg)
+{
+	struct conf *c = arg;
+	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->av_uri, c->subject,
+			       c->display, c->pin, c->invited, c->types, c->mcu_node, c->mcu_instance };
+
+	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
+		mem_deref(strs[i]);
+	clear_gone(c);
+	free(c->gone);
+}
+
+static char *make_key(struct str org, struct str domain, struct str id)
+{
+	char *k = str_printf(STR_FMT "@" STR_FMT "/" STR_FMT, STR_ARG(org), STR_ARG(domain), STR_ARG(id));
+
+	for (char *p = k; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return k;
+}
+
+static int fill(struct conf *c, const struct conf_prm *p)
+{
+	int err = 0;
+
+	c->key       = make_key(str_c(p->organizer), str_c(p->domain), str_c(p->conf_id));
+	c->focus_uri = c3p_uri_make(p->organizer, p->domain, C3P_FOCUS, p->conf_id);
+	c->av_uri    = c3p_uri_make(p->organizer, p->domain, C3P_AUDIO_VIDEO, p->conf_id);
+	if (!c->key || !c->focus_uri || !c->av_uri)
+		return -ENOMEM;
+	err |= cstr_set(&c->organizer, p->organizer);
+	err |= cstr_set(&c->domain, p->domain);
+	err |= cstr_set(&c->conf_id, p->conf_id);
+	err |= cstr_set(&c->name, p->name);
+	err |= cstr_set(&c->subject, p->subject ? p->subject : "");
+	err |= cstr_set(&c->invited, p->invited ? p->invited : "");
+	err |= cstr_set(&c->types, p->types ? p->types : "audio-video");
+	err |= cstr_set(&c->pin, p->pin);
+	c->policy   = p->policy;
+	c->expiry_s = p->expiry_s;
+	c->trunk_ok = p->trunk_ok;
+	return err ? -ENOMEM : 0;
+}
+
+int conf_add(struct conf **cp, struct confs *cs, const struct conf_prm *prm)
+{
+	struct conf *c;
+
+	if (conf_find(cs, str_c(prm->organizer), str_c(prm->domain), str_c(prm->conf_id)) ||
+	    (prm->name && conf_find_name(cs, str_c(prm->name))))
+		return -EEXIST;
+	c = mem_zalloc(sizeof(*c), on_destroy);
+	if (!c)
+		return -ENOMEM;
+	TAILQ_INIT(&c->changed_users);
+	TAILQ_INIT(&c->subs);
+	if (fill(c, prm)) {
+		mem_deref(c);
+		return -ENOMEM;
+	}
+	c->record_version = 1;
+	c->dirt = (struct dirt){ .kind = DIRT_CONF, .id = cs->next_id++, .obj = c };
+	HASH_ADD_KEYPTR(hh, cs->by_key, c->key, strlen(c->key), c);
+	if (c->name)
+		HASH_ADD_KEYPTR(hh_name, cs->by_name, c->name, strlen(c->name), c);
+	cs->nconf++;
+	confs_mark(cs, &c->dirt);
+	*cp = c;
+	return 0;
+}
+
+static void unlink_conf(struct confs *cs, struct conf *c)
+{
+	HASH_DELETE(hh, cs->by_key, c);
+	if (c->name)
+		HASH_DELETE(hh_name, cs->by_name, c);
+	if (c->dirt.on)
+		TAILQ_REMOVE(&cs->dirty, &c->dirt, le);
+	conf_told(cs, c);
+	cs->nconf--;
+	if (c->active)
+		cs->nactive--;
+	mem_deref(c);
+}
+
+void conf_remove(struct confs *cs, struct conf *c)
+{
+	struct user *u, *tmp;
+
+	HASH_ITER(hh, c->users, u, tmp)
+		user_remove(cs, u);
+	if (cs->gonecb)
+		cs->gonecb(DIRT_CONF, c->dirt.id, cs->arg);
+	unlink_conf(cs, c);
+}
+
+void confs_fini(struct confs *cs)
+{
+	struct conf *c, *tmp;
+
+	cs->gonecb = NULL;
+	HASH_ITER(hh, cs->by_key, c, tmp)
+		conf_remove(cs, c);
+}
+
+struct conf *conf_find_key(const struct confs *cs, const char *key)
+{
+	struct conf *c;
+
+	HASH_FIND_STR(cs->by_key, key, c);
+	return c;
+}
+
+struct conf *conf_find(const struct confs *cs, struct str org, struct str domain, struct str id)
+{
+	char *k = make_key(org, domain, id);
+	struct conf *c = k ? conf_find_key(cs, k) : NULL;
+
+	mem_deref(k);
+	return c;
+}
+
+struct conf *conf_find_name(const struct confs *cs, struct str name)
+{
+	struct conf *c;
+
+	HASH_FIND(hh_name, cs->by_name, name.p, name.l, c);
+	return c;
+}
+
+int conf_room_id(char *out, size_t outsz, const char *name)
+{
+	uint64_t h = 14695981039346656037u;          /* FNV-1a: spreads names that share their letters */
+	size_t n = 0;
+
+	for (const char *p = name; *p; p++) {
+		h = (h ^ (unsigned char)*p) * 1099511628211u;
+		if (n < 15 && n + 17 < outsz && isalnum((unsigned char)*p))
+			out[n++] = (char)toupper((unsigned char)*p);
+	}
+	return snprintf(out + n, outsz - n, "%016llX", (unsigned long long)h) == 16 ? 0 : -EINVAL;
+}
+
+void conf_touch(struct confs *cs, struct conf *c)
+{
+	confs_mark(cs, &c->dirt);
+}
+
+enum conf_role conf_invited_role(const struct conf *c, const char *entity, bool *listed)
+{
+	struct str rest = str_c(c->invited);
+
+	*listed = false;
+	while (!str_empty(rest)) {
+		struct str line = str_cut(&rest, '\n'), role = str_cut(&line, ' ');
+
+		if (!str_ieq(line, str_c(entity)))
+			continue;
+		*listed = true;
+		return str_eq(role, STR("presenter")) ? ROLE_PRESENTER : ROLE_ATTENDEE;
+	}
+	return ROLE_ATTENDEE;
+}
+
+void conf_activate(struct confs *cs, struct conf *c, int64_t now_s)
+{
+	if (c->active)
+		return;
+	c->active      = true;
+	c->locked      = false;
+	c->had_auth    = false;
+	c->activated_s = now_s;
+	c->end_at_ms   = 0;
+	c->epoch++;
+	cs->nactive++;
+	c->chg_state = true;
+	confs_changed(cs, c);
+	conf_touch(cs, c);
+}
+
+void conf_deactivate(struct confs *cs, struct conf *c)
+{
+	if (!c->active)
+		return;
+	c->active    = false;
+	c->locked    = false;
+	c->end_at_ms = 0;
+	cs->nactive--;
+	conf_set_mcu(cs, c, CONF_MCU_NONE, NULL, NULL);
+	c->chg_state = true;
+	confs_changed(cs, c);
+	conf_touch(cs, c);
+}
+
+void conf_set_locked(struct confs *cs, struct conf *c, bool locked)
+{
+	if (c->locked == locked)
+		return;
+	c->locked    = locked;
+	c->chg_state = c->chg_view = true;
+	confs_changed(cs, c);
+	conf_touch(cs, c);
+}
+
+void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_mcu_state st, const char *node, const char *instance)
+{
+	bool shown = c->mcu_state == CONF_MCU_READY;
+
+	if (cstr_set(&c->mcu_node, node) || cstr_set(&c->mcu_instance, instance))
+		st = CONF_MCU_NONE;
+	c->mcu_state = st;
+	if (st != CONF_MCU_READY)
+		c->mcu_version = 0;
+	if (shown != (st == CONF_MCU_READY)) {
+		c->chg_view = true;
+		confs_changed(cs, c);
+	}
+	conf_touch(cs, c);
+}
+
+void conf_review_end(struct confs *cs, struct conf *c, int64_t now_ms, int64_t grace_ms, int64_t empty_ms)
+{
+	int64_t was = c->end_at_ms;
+	bool auth = false;
+
+	if (!c->active)
+		return;
+	for (struct user *u = c->users; u && !auth; u = u->hh.next)
+		auth = u->auth != AUTH_NONE && user_visible(u);
+	if (auth)
+		c->had_auth = true;
+	if (auth || (c->users && !c->had_auth))
+		c->end_at_ms = 0;
+	else if (!c->end_at_ms)
+		c->end_at_ms = now_ms + (c->users ? grace_ms : empty_ms);
+	if (c->end_at_ms != was)
+		conf_touch(cs, c);
+}
