@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store.c - the batches, see store.h; SQLite itself is in store_sqlite.c
+ *
+ *   store_put/del/defer -> batch `cur` -> (end of turn) -> worker: one transaction -> on_written -> deferred calls
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "focusd/store_priv.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_focus_store_commits_total", "Transactions committed"),
+	METRIC_COUNTER("conclave_focus_store_rows_total", "Rows written or deleted"),
+	METRIC_COUNTER("conclave_focus_store_failures_total", "Transactions that failed"),
+};
+enum { M_COMMITS, M_ROWS, M_FAILURES };
+
+struct deferred { store_done_cb *cb; void *arg; };
+struct batch {
+	struct store    *st;
+	struct store_op *ops;
+	struct deferred *calls;
+	size_t           nops, ops_size, ncalls, calls_size;
+	int              err;
+};
+struct store {
+	struct ev_loop *loop;
+	struct store_db *db;
+	store_turn_cb  *turncb;
+	store_done_cb  *failcb;
+	void           *arg;
+	struct batch   *cur;             /* collecting */
+	struct batch   *writing;         /* on the worker, or NULL */
+	bool            closing;
+};
+
+static void *grow(void *p, size_t n, size_t *size, size_t each)
+{
+	size_t want = *size ? *size * 2 : 32;
+	void *q;
+
+	if (n < *size)
+		return p;
+	q = realloc(p, want * each);
+	if (q)
+		*size = want;
+	return q;
+}
+
+static void on_batch_destroy(void *arg)
+{
+	struct batch *b = arg;
+
+	for (size_t i = 0; i < b->nops; i++)
+		for (unsigned k = 0; k < b->ops[i].n; k++)
+			mem_deref(b->ops[i].v[k].s);
+	for (size_t i = 0; i < b->nops; i++)
+		free(b->ops[i].v);
+	free(b->ops);
+	free(b->calls);
+}
+
+static struct store_op *add_op(struct store *s)
+{
+	struct batch *b = s->cur;
+	struct store_op *ops = grow(b->ops, b->nops, &b->ops_size, sizeof(*ops));
+
+	if (!ops) {
+		b->err = -ENOMEM;                /* the whole batch fails: nothing half done */
+		return NULL;
+	}
+	b->ops = ops;
+	ops[b->nops] = (struct store_op){ 0 };
+	return &ops[b->nops++];
+}
+
+void store_put(struct store *s, enum store_table t, int64_t id, const struct store_val *v, unsigned n)
+{
+	struct store_op *op = add_op(s);
+
+	if (!op)
+		return;
+	op->table = t;
+	op->id    = id;
+	op->v     = malloc(n * sizeof(*v));
+	if (!op->v) {
+		s->cur->err = -ENOMEM;
+		return;
+	}
+	op->n = n;
+	memcpy(op->v, v, n * sizeof(*v));
+	for (unsigned i = 0; i < n; i++)
+		mem_ref(op->v[i].s);
+}
+
+void store_del(struct store *s, enum store_table t, int64_t id)
+{
+	struct store_op *op = add_op(s);
+
+	if (op)
+		*op = (struct store_op){ .table = t, .id = id };
+}
+
+void store_defer(struct store *s, store_done_cb *cb, void *arg)
+{
+	struct batch *b = s->cur;
+	struct deferred *calls = grow(b->calls, b->ncalls, &b->calls_size, sizeof(*calls));
+
+	if (!calls) {
+		cb(-ENOMEM, arg);
+		return;
+	}
+	b->calls = calls;
+	calls[b->ncalls++] = (struct deferred){ cb, arg };
+}
+
+static struct batch *new_batch(struct store *s)
+{
+	struct batch *b = mem_zalloc(sizeof(*b), on_batch_destroy);
+
+	if (b)
+		b->st = s;
+	return b;
+}
+
+static void run_calls(struct batch *b, int err)
+{
+	for (size_t i = 0; i < b->ncalls; i++)
+		b->calls[i].cb(err, b->calls[i].arg);
+	b->ncalls = 0;
+}
+
+static void on_write(void *arg)          /* worker thread: touches the batch and the database only */
+{
+	struct batch *b = arg;
+
+	if (!b->err)
+		b->err = store_db_write(b->st->db, b->ops, b->nops);
+}
+
+static void start_turn(struct store *s);
+
+static void on_written(void *arg)
+{
+	struct batch *b = arg, *next;
+	struct store *s = b->st;
+	int err = b->err;
+
+	s->writing = NULL;
+	metric_add(&metrics[M_ROWS], (int64_t)b->nops);
+	metric_inc(&metrics[err ? M_FAILURES : M_COMMITS]);
+	run_calls(b, err);
+	mem_deref(b);
+	if (err) {
+		log_error(store, "transaction failed: %s; state is read again", strerror(-err));
+		next   = s->cur;
+		s->cur = new_batch(s);
+		if (!s->cur)
+			abort();                 /* cannot even hold an empty batch: a restart reads the store */
+		run_calls(next, err);            /* built on what failed */
+		mem_deref(next);
+		if (!s->closing)
+			s->failcb(err, s->arg);
+	}
+	if (!s->closing)
+		start_turn(s);
+	mem_deref(s);
+}
+
+static void start_turn(struct store *s)
+{
+	struct batch *b, *fresh;
+
+	if (s->writing)
+		return;
+	while (!s->writing && (s->cur->nops || s->cur->ncalls || s->cur->err)) {
+		fresh = new_batch(s);
+		if (!fresh)
+			return;                  /* next turn tries again */
+		b = s->cur;
+		s->cur = fresh;
+		if (!b->nops && !b->err) {       /* nothing to write and nothing under way */
+			run_calls(b, 0);
+			mem_deref(b);
+			s->turncb(s->arg);       /* what those calls changed */
+			continue;
+		}
+		s->writing = b;
+		mem_ref(s);
+		if (ev_work(s->loop, on_write, on_written, b)) {
+			b->err = -ENOMEM;
+			on_written(b);
+		}
+	}
+}
+
+static void on_turn(void *arg)
+{
+	struct store *s = arg;
+
+	if (s->closing)
+		return;
+	s->turncb(s->arg);
+	start_turn(s);
+}
+
+int store_load(struct store *s, enum store_table t, store_row_cb *cb, void *arg)
+{
+	return store_db_load(s->db, t, cb, arg);
+}
+
+void store_flush(struct store *s)
+{
+	s->turncb(s->arg);
+	s->closing = true;                       /* a batch on the worker holds the database's own lock until it is done */
+	if (s->cur->nops && !s->cur->err && store_db_write(s->db, s->cur->ops, s->cur->nops))
+		log_error(store, "what was left at shutdown could not be written");
+}
+
+static void on_destroy(void *arg)
+{
+	struct store *s = arg;
+
+	mem_deref(s->cur);
+	mem_deref(s->db);
+}
+
+int store_alloc(struct store **sp, const struct store_prm *prm, char *err, size_t errsz)
+{
+	struct store *s = mem_zalloc(sizeof(*s), on_destroy);
+	int rc = -ENOMEM;
+
+	if (!s)
+		return rc;
+	s->loop   = prm->loop;
+	s->turncb = prm->turncb;
+	s->failcb = prm->failcb;
+	s->arg    = prm->arg;
+	s->cur    = new_batch(s);
+	if (!s->cur)
+		goto out;
+	rc = store_db_open(&s->db, prm->path, prm->sync_full, err, errsz);
+	if (rc)
+		goto out;
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	ev_loop_on_turn(s->loop, on_turn, s);
+	*sp = s;
+	return 0;
+out:
+	mem_deref(s);
+	return rc;
+}
