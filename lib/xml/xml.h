@@ -30,7 +30,7 @@ struct xmlw {
 	struct buf *b;
 	bool        open;                    /* a start tag still lacks its '>' */
 	unsigned    depth;
-	const char *stack[32];
+	const char *stack[XML_MAX_DEPTH];
 };
 void xmlw_init(struct xmlw *w, struct buf *b);
 void xmlw_start(struct xmlw *w, const char *name);        /* name must outlive the element */
