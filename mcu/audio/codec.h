@@ -21,6 +21,7 @@ struct codec {
 	/* samples written or -errno; payload NULL: conceal nsamples_room samples; fec: payload is the packet after the lost one */
 	int (*decode)(struct codec_dec *d, const uint8_t *payload, size_t n, int fec, int16_t *pcm, size_t room);
 	int (*samples)(const uint8_t *payload, size_t n);   /* at `rate` in a payload, or -EBADMSG */
+	int (*enc_loss)(struct codec_enc *e, unsigned percent);   /* tells the peer's loss (FEC); NULL: codec has no use for it */
 };
 extern const struct codec codec_pcmu, codec_pcma, codec_g722, codec_opus;
 
