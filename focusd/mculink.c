@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mculink.c - C3P commands to the MCUs, see mculink.h
+ *
+ *   mculink_x() writes the document -> deferred until the commit -> http_post -> on_http -> the caller's callback
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "focusd/factory.h"
+#include "focusd/mculink.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/http/http.h"
+
+#define ANSWER_MS 5000u
+#define PROBE_MS  1500u
+#define MAX_TRIES 3u
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_focus_mcu_commands_total", "C3P commands sent to MCUs"),
+	METRIC_COUNTER("conclave_focus_mcu_failures_total", "C3P commands that an MCU refused or did not answer"),
+};
+
+struct call {
+	struct app *app;
+	mculink_cb *cb;
+	void       *arg;
+	char       *url, *what;          /* what: "addUser alice@.../ID", for the log */
+	uint64_t    timeout_ms;
+	struct buf  body;
+};
+
+static void on_call_destroy(void *arg)
+{
+	struct call *k = arg;
+
+	mem_deref(k->url);
+	mem_deref(k->what);
+	buf_fini(&k->body);
+}
+
+static void finish(struct call *k, int err, const char *reason, const struct c3p_resp *resp)
+{
+	if (err) {
+		metric_inc(&metrics[1]);
+		if (k->timeout_ms != PROBE_MS)
+			log_warn(factory, "%s at %s: %s%s", k->what, k->url, err == -EPROTO ? "refused, " : "",
+				 err == -EPROTO ? reason : strerror(-err));
+	}
+	if (k->cb)
+		k->cb(err, reason, resp, k->arg);
+	mem_deref(k);
+}
+
+static void on_http(int err, int status, struct str body, void *arg)
+{
+	struct call *k = arg;
+	struct c3p_resp r;
+
+	if (err) {
+		finish(k, err, "timeout", NULL);
+		return;
+	}
+	if (status != 200 && status != 503) {
+		finish(k, -EPROTO, "otherFailure", NULL);
+		return;
+	}
+	if (c3p_resp_decode(&r, body)) {
+		finish(k, -EPROTO, status == 503 ? "serverBusy" : "otherFailure", NULL);
+		return;
+	}
+	finish(k, r.code == C3P_FAILURE ? -EPROTO : 0, r.code == C3P_FAILURE ? r.reason : "", &r);
+	c3p_resp_fini(&r);
+}
+
+static void on_committed(int err, void *arg)
+{
+	struct call *k = arg;
+
+	if (!err) {
+		metric_inc(&metrics[0]);
+		err = http_post(k->app->mcus, NULL, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms,
+				on_http, k);
+	}
+	if (err)
+		finish(k, err, "serverBusy", NULL);
+}
+
+/* --- documents. The caller writes the command between begin() and send(). */
+static struct call *begin(struct app *a, const char *url, const char *to, const struct conf *c, const char *what,
+			  const struct user *by, struct xmlw *w)
+{
+	static unsigned long counter;
+	struct call *k = mem_zalloc(sizeof(*k), on_call_destroy);
+	char id[40], epoch[16];
+	struct c3p_env env = { .request_id = id, .from = c ? c->focus_uri : a->contact_host, .to = to };
+
+	if (!k)
+		return NULL;
+	buf_init(&k->body, 1024 * 1024);
+	k->app        = a;
+	k->timeout_ms = ANSWER_MS;
+	k->what       = str_printf("%s %s", what, c ? c->key : "");
+	if (cstr_set(&k->url, url) || !k->what)
+		return mem_deref(k);
+	snprintf(id, sizeof(id), "%u.%lu", c ? c->epoch : 0, ++counter);
+	if (c) {
+		snprintf(epoch, sizeof(epoch), "%u", c->epoch);
+		env.epoch = epoch;
+	}
+	if (by) {
+		env.requested_by   = by->entity;
+		env.requested_role = user_role_name(by);
+	}
+	c3p_begin_request(w, &k->body, &env);
+	return k;
+}
+
+static int send(struct call *k, struct xmlw *w, mculink_cb *cb, void *arg)
+{
+	int err = c3p_end(w);
+
+	if (err) {
+		mem_deref(k);
+		return err;
+	}
+	k->cb  = cb;
+	k->arg = arg;
+	store_defer(k->app->store, on_committed, k);
+	return 0;
+}
+
+static struct call *begin_conf(struct app *a, struct conf *c, const char *what, const struct user *by, struct xmlw *w)
+{
+	const struct mcu *m = factory_find(a, c->mcu_node);
+
+	return m ? begin(a, m->url, c->av_uri, c, what, by, w) : NULL;
+}
+
+int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin(a, m->url, m->id, NULL, "ping", NULL, &w);
+	int err;
+
+	if (!k)
+		return -ENOMEM;
+	xmlw_leaf(&w, "ping", "");
+	err = c3p_end(&w);
+	k->cb  = cb;
+	k->arg = arg;
+	k->timeout_ms = PROBE_MS;
+	if (!err)
+		err = http_post(a->mcus, NULL, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), PROBE_MS, on_http, k);
+	if (err)
+		mem_deref(k);
+	return err;
+}
+
+static void keys_of(struct c3p_keys *k, const struct conf *c, const char *user, const char *endpoint)
+{
+	*k = (struct c3p_keys){ .conf_entity = c->focus_uri, .conf_id = "", .user_entity = user ? user : "",
+				.endpoint_entity = endpoint ? endpoint : "", .media_id = "" };
+}
+
+static int add_conference(struct app *a, struct conf *c, const struct mcu *m, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin(a, m->url, c->av_uri, c, "addConference", NULL, &w);
+	char n[16];
+
+	if (!k)
+		return -ENOMEM;
+	snprintf(n, sizeof(n), "%ld", a->cfg.max_users);
+	xmlw_start(&w, "addConference");
+	xmlw_start(&w, "ci:conference-info");
+	xmlw_attr(&w, "entity", c->focus_uri);
+	xmlw_start(&w, "ci:conference-description");
+	xmlw_leaf(&w, "ci:subject", c->subject);
+	xmlw_leaf(&w, "msci:conference-id", c->conf_id);
+	xmlw_end(&w);
+	xmlw_start(&w, "ci:conference-state");
+	xmlw_leaf(&w, "ci:locked", c->locked ? "true" : "false");
+	xmlw_end(&w);
+	xmlw_start(&w, "msci:conference-view");
+	xmlw_start(&w, "msci:entity-view");
+	xmlw_attr(&w, "entity", c->av_uri);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_leaf(&w, "oc:notifyUrl", a->notify_url);
+	xmlw_start(&w, "oc:limits");
+	xmlw_attr(&w, "users", n);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+/* --- ensure: one placement a conference at a time, others wait for it */
+struct waiter {
+	TAILQ_ENTRY(waiter) le;
+	char             *key;
+	mculink_ready_cb *cb;
+	void             *arg;
+};
+static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
+
+struct placement { struct app *app; char *key, *node, *instance, *tried; unsigned tries; uint32_t epoch; };
+
+static void on_placement_destroy(void *arg)
+{
+	struct placement *p = arg;
+
+	mem_deref(p->key);
+	mem_deref(p->node);
+	mem_deref(p->instance);
+	mem_deref(p->tried);
+}
+
+static void on_waiter_destroy(void *arg)
+{
+	mem_deref(((struct waiter *)arg)->key);
+}
+
+static void wake(const char *key, int err, const char *reason)
+{
+	struct waiter *w, *next;
+
+	for (w = TAILQ_FIRST(&waiters); w; w = next) {
+		next = TAILQ_NEXT(w, le);
+		if (!cstr_eq(w->key, key))
+			continue;
+		TAILQ_REMOVE(&waiters, w, le);
+		w->cb(err, reason, w->arg);
+		mem_deref(w);
+		next = TAILQ_FIRST(&waiters);    /* the callback may have changed the list */
+	}
+}
+
+static void place(struct placement *p);
+
+static void on_added(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct placement *p = arg;
+	struct conf *c = conf_find_key(&p->app->confs, p->key);
+
+	(void)resp;
+	if (err == -EPROTO && cstr_eq(reason, "conferenceExists"))
+		err = 0;
+	if (!c || !c->active || c->epoch != p->epoch) {
+		wake(p->key, -ENOENT, "conferenceDoesntExist");
+		mem_deref(p);
+	} else if (!err && factory_find(p->app, p->node)) {
+		conf_set_mcu(&p->app->confs, c, CONF_MCU_READY, p->node, p->instance);
+		wake(p->key, 0, "");
+		mem_deref(p);
+	} else {
+		place(p);
+	}
+}
+
+static void give_up(struct placement *p, struct conf *c, const char *reason)
+{
+	log_warn(factory, "%s: no MCU: %s", p->key, reason);
+	if (c)
+		conf_set_mcu(&p->app->confs, c, CONF_MCU_NONE, NULL, NULL);
+	wake(p->key, -EBUSY, reason);
+	mem_deref(p);
+}
+
+static void place(struct placement *p)
+{
+	struct conf *c = conf_find_key(&p->app->confs, p->key);
+	struct mcu *m;
+	char *tried;
+	bool known;
+
+	if (!c) {
+		give_up(p, NULL, "conferenceDoesntExist");
+		return;
+	}
+	m = p->tries++ < MAX_TRIES ? factory_pick(p->app, "audio-video", p->tried, &known) : NULL;
+	if (!m) {
+		give_up(p, c, p->tries == 1 && !known ? "mcuTypeNotAvailable" : "serverBusy");
+		return;
+	}
+	tried = str_printf("%s%s,", p->tried ? p->tried : "", m->id);
+	mem_deref(p->tried);
+	p->tried = tried;
+	if (cstr_set(&p->node, m->id) || cstr_set(&p->instance, m->instance) || !tried ||
+	    add_conference(p->app, c, m, on_added, p))
+		give_up(p, c, "serverBusy");
+}
+
+int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *arg)
+{
+	struct waiter *w;
+	struct placement *p;
+
+	if (c->mcu_state == CONF_MCU_READY && factory_find(a, c->mcu_node)) {
+		cb(0, "", arg);
+		return 0;
+	}
+	w = mem_zalloc(sizeof(*w), on_waiter_destroy);
+	if (!w)
+		return -ENOMEM;
+	w->key = mem_ref(c->key);
+	w->cb  = cb;
+	w->arg = arg;
+	if (c->mcu_state == CONF_MCU_ADDING) {
+		TAILQ_INSERT_TAIL(&waiters, w, le);
+		return 0;
+	}
+	p = mem_zalloc(sizeof(*p), on_placement_destroy);
+	if (!p) {
+		mem_deref(w);
+		return -ENOMEM;
+	}
+	TAILQ_INSERT_TAIL(&waiters, w, le);
+	p->app   = a;
+	p->key   = mem_ref(c->key);
+	p->epoch = c->epoch;
+	conf_set_mcu(&a->confs, c, CONF_MCU_ADDING, NULL, NULL);
+	metric_register(metrics, 2);
+	place(p);
+	return 0;
+}
+
+/* --- commands about users */
+int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg)
+{
+	const struct user *u = e->user;
+	struct xmlw w;
+	struct call *k = begin_conf(a, c, "addUser", NULL, &w);
+	struct mcu *m = factory_find(a, c->mcu_node);
+
+	if (!k)
+		return -ENOTCONN;
+	m->announced++;
+	xmlw_start(&w, "addUser");
+	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_start(&w, "conferenceKeys");
+	xmlw_attr(&w, "confEntity", c->focus_uri);
+	xmlw_end(&w);
+	xmlw_start(&w, "ci:user");
+	xmlw_attr(&w, "entity", u->entity);
+	xmlw_leaf(&w, "ci:display-text", u->display);
+	xmlw_start(&w, "ci:roles");
+	xmlw_leaf(&w, "ci:entry", user_role_name(u));
+	xmlw_end(&w);
+	xmlw_start(&w, "ci:endpoint");
+	xmlw_attr(&w, "entity", e->entity);
+	xmlw_attr(&w, "msci:session-type", "audio-video");
+	xmlw_leaf(&w, "ci:joining-method", "dialed-in");
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_start(&w, "oc:ticket");
+	xmlw_attr(&w, "value", p->ticket);
+	xmlw_attr(&w, "callId", p->call_id);
+	xmlw_attr(&w, "media", p->plain_ok ? "any" : "srtp");
+	xmlw_end(&w);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_delete_user(struct app *a, struct conf *c, const char *user, const char *endpoint, mculink_cb *cb, void *arg)
+{
+	struct c3p_keys keys;
+	struct xmlw w;
+	struct call *k = begin_conf(a, c, "deleteUser", NULL, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	keys_of(&keys, c, user, endpoint);
+	xmlw_start(&w, "deleteUser");
+	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	c3p_write_keys(&w, endpoint ? "endpointKeys" : "userKeys", &keys);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_modify_media(struct app *a, struct conf *c, const struct c3p_keys *keys, const char *type, const char *ingress,
+			 const char *egress, const struct user *by, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin_conf(a, c, "modifyEndpointMedia", by, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	xmlw_start(&w, "modifyEndpointMedia");
+	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	c3p_write_keys(&w, "mediaKeys", keys);
+	xmlw_start(&w, "ci:media");
+	xmlw_attr(&w, "id", keys->media_id);
+	xmlw_leaf(&w, "ci:type", type);
+	xmlw_leaf(&w, "msci:media-ingress-filter", ingress);
+	xmlw_leaf(&w, "msci:media-egress-filter", egress);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by)
+{
+	struct c3p_keys keys;
+	struct xmlw w;
+	struct call *k = begin_conf(a, c, "modifyUserRoles", by, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	keys_of(&keys, c, u->entity, NULL);
+	xmlw_start(&w, "modifyUserRoles");
+	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	c3p_write_keys(&w, "userKeys", &keys);
+	xmlw_start(&w, "ci:user-roles");
+	xmlw_leaf(&w, "ci:entry", user_role_name(u));
+	xmlw_end(&w);
+	xmlw_end(&w);
+	return send(k, &w, NULL, NULL);
+}
+
+static int simple(struct app *a, struct conf *c, const char *command, const char *locked, mculink_cb *cb, void *arg)
+{
+	struct c3p_keys keys;
+	struct xmlw w;
+	struct call *k = begin_conf(a, c, command, NULL, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	keys_of(&keys, c, NULL, NULL);
+	xmlw_start(&w, command);
+	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	c3p_write_keys(&w, "conferenceKeys", &keys);
+	xmlw_leaf(&w, "locked", locked);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_set_locked(struct app *a, struct conf *c, bool locked)
+{
+	return simple(a, c, "modifyConferenceLock", locked ? "true" : "false", NULL, NULL);
+}
+
+int mculink_delete_conference(struct app *a, struct conf *c)
+{
+	return simple(a, c, "deleteConference", NULL, NULL, NULL);
+}
+
+int mculink_get_conference(struct app *a, struct conf *c, mculink_cb *cb, void *arg)
+{
+	return simple(a, c, "getConference", NULL, cb, arg);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mculink.h - what the focus tells an MCU: C3P commands over HTTPS, sent after the commit of the turn that made them
+ *
+ * Every function returns 0 and calls cb exactly once later, or returns an error and never does. Who waits keeps keys,
+ * not pointers: a conference may be gone when the answer comes.
+ */
+#ifndef FOCUSD_MCULINK_H
+#define FOCUSD_MCULINK_H
+#include "focusd/app.h"
+#include "lib/c3p/msg.h"
+
+struct mcu;
+/* err: 0; -EPROTO: the MCU refused, reason says why; else -ETIMEDOUT, -ECONNREFUSED, -EIO (our commit failed).
+ * resp: when the MCU answered, else NULL. */
+typedef void (mculink_cb)(int err, const char *reason, const struct c3p_resp *resp, void *arg);
+
+int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg);      /* at once, no commit */
+
+/* The conference has an MCU: at once when it has, else after getMCU and addConference on it (up to three servers). */
+typedef void (mculink_ready_cb)(int err, const char *reason, void *arg);
+int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *arg);
+
+struct mculink_user { const char *ticket, *call_id; bool plain_ok; };
+int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg);
+/* Commands whose answer nobody waits for may leave cb NULL. */
+int mculink_delete_user(struct app *a, struct conf *c, const char *user, const char *endpoint, mculink_cb *cb, void *arg);
+int mculink_modify_media(struct app *a, struct conf *c, const struct c3p_keys *k, const char *type, const char *ingress,
+			 const char *egress, const struct user *by, mculink_cb *cb, void *arg);
+int mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);
+int mculink_set_locked(struct app *a, struct conf *c, bool locked);
+int mculink_delete_conference(struct app *a, struct conf *c);
+int mculink_get_conference(struct app *a, struct conf *c, mculink_cb *cb, void *arg);
+
+#endif
