@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* resample.h - mono sample rate conversion between 8, 16 and 48 kHz (libspeexdsp)
  *
- * Equal rates copy. A frame of n samples gives n * out / in samples (20 ms in, 20 ms out); the start-up delay of the
- * filter is skipped, so that the first frame is already in time.
+ * Equal rates copy. A frame of n samples gives n * out / in samples (20 ms in, 20 ms out) from the first one on; the
+ * signal comes out later by resample_delay_us().
  */
 #ifndef AUDIO_RESAMPLE_H
 #define AUDIO_RESAMPLE_H

@@ -16,7 +16,7 @@ struct tone {                    /* by value: no memory of its own; zeroed = no 
 	double   amp;
 };
 
-/* level in dBov of the sine's RMS, -127..-3 (clamped); hz is clamped below half the rate */
+/* level in dBov of the sine's RMS, at most -4 (clamped); hz is clamped below half the rate */
 void   tone_init(struct tone *t, uint32_t rate, unsigned hz, unsigned ms, int level_dbov);
 void   tone_stop(struct tone *t);                          /* at once, without a fade */
 static inline bool tone_active(const struct tone *t) { return t->pos < t->len; }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vad.h - who talks, from frame levels alone: smoothed level, adaptive gate, hangover
  *
- * Smoothed level = half old, half new. A frame is loud above max(-50 dBov, noise floor + 9 dB); the floor is the
- * quietest level of the last 15 s. Talk starts with 3 loud frames of 5 and stops after 700 ms without one.
+ * Smoothed level = half old, half new. A frame is loud above the noise floor + 9 dB, but the gate stays within
+ * -50 and -35 dBov: what is louder is never mere noise, also a steady tone. The floor is the quietest level of the last 15 s. Talk starts with 3 loud frames of 5 and stops after 700 ms without one.
  * Feed it one level per frame, decoded or taken from the header extension; frames without a packet with
  * vad_silence().
  */
@@ -13,6 +13,7 @@
 #include "mcu/audio/level.h"
 
 #define VAD_GATE_DBOV   (-50)
+#define VAD_GATE_MAX    (-35)
 #define VAD_FLOOR_DB    9
 #define VAD_FLOOR_MS    15000u
 #define VAD_HANG_MS     700u
