@@ -23,14 +23,17 @@ typedef void (ev_turn_cb)(void *arg);
 void     ev_loop_on_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg);
 
 /* A one-shot task behind all on_turn callbacks of the turn it was posted in: embed it; how lib/tls writes once a turn. */
+struct ev_tasks;
 struct ev_task {
-	struct ev_loop *loop;
-	ev_turn_cb     *cb;
-	void           *arg;
-	struct ev_task *next, **prev;                     /* prev is NULL while not posted */
+	struct ev_loop  *loop;
+	ev_turn_cb      *cb;
+	void            *arg;
+	struct ev_tasks *queue;                           /* NULL while not posted */
+	struct ev_task  *next, **prev;
 };
 void     ev_task_init(struct ev_task *t, struct ev_loop *l, ev_turn_cb *cb, void *arg);
 void     ev_task_post(struct ev_task *t);                 /* harmless when posted already */
+void     ev_task_post_end(struct ev_task *t);             /* runs when the loop ends, for what closes by itself */
 void     ev_task_cancel(struct ev_task *t);
 
 typedef void (ev_signal_cb)(int signum, void *arg);

@@ -31,13 +31,15 @@ struct sig {
 	void         *arg;
 };
 
+struct ev_tasks { struct ev_task *first, **tail; };
+
 struct ev_loop {
 	uv_loop_t       uv;
 	bool            inited, running, ending;
 	uv_prepare_t    prepare;            /* end of turn */
 	uv_idle_t       idle;               /* runs while tasks wait, so that the loop does not block on them */
 	struct turn    *turns, **turns_tail;
-	struct ev_task *tasks, **tasks_tail;
+	struct ev_tasks tasks, at_end;
 	struct ev_task  mark;               /* end of the tasks of this turn */
 	struct tmr_uv  *timers;
 };

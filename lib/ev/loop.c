@@ -19,39 +19,48 @@ void ev_task_init(struct ev_task *t, struct ev_loop *l, ev_turn_cb *cb, void *ar
 	*t = (struct ev_task){ .loop = l, .cb = cb, .arg = arg };
 }
 
+static void post(struct ev_task *t, struct ev_tasks *q)
+{
+	if (t->queue)
+		return;
+	t->queue = q;
+	t->next  = NULL;
+	t->prev  = q->tail;
+	*q->tail = t;
+	q->tail  = &t->next;
+}
+
 void ev_task_post(struct ev_task *t)
 {
-	struct ev_loop *l = t->loop;
+	post(t, &t->loop->tasks);
+}
 
-	if (t->prev)
-		return;
-	t->next = NULL;
-	t->prev = l->tasks_tail;
-	*l->tasks_tail = t;
-	l->tasks_tail  = &t->next;
+void ev_task_post_end(struct ev_task *t)
+{
+	post(t, &t->loop->at_end);
 }
 
 void ev_task_cancel(struct ev_task *t)
 {
-	if (!t->prev)
+	if (!t->queue)
 		return;
 	*t->prev = t->next;
 	if (t->next)
 		t->next->prev = t->prev;
 	else
-		t->loop->tasks_tail = t->prev;
-	t->prev = NULL;
+		t->queue->tail = t->prev;
+	t->queue = NULL;
 }
 
 /* A mark ends the pass: tasks posted by tasks wait for the next turn, which then does not block. */
-static void run_tasks(struct ev_loop *l)
+static void run_tasks(struct ev_loop *l, struct ev_tasks *q)
 {
 	struct ev_task *t;
 
-	if (!l->tasks)
+	if (!q->first)
 		return;
-	ev_task_post(&l->mark);
-	while ((t = l->tasks) != &l->mark) {
+	post(&l->mark, q);
+	while ((t = q->first) != &l->mark) {
 		ev_task_cancel(t);
 		t->cb(t->arg);
 	}
@@ -67,7 +76,7 @@ static void end_turn(struct ev_loop *l)
 {
 	for (struct turn *t = l->turns; t; t = t->next)
 		t->cb(t->arg);
-	run_tasks(l);
+	run_tasks(l, &l->tasks);
 }
 
 static void on_prepare(uv_prepare_t *h)
@@ -75,7 +84,7 @@ static void on_prepare(uv_prepare_t *h)
 	struct ev_loop *l = h->data;
 
 	end_turn(l);
-	if (l->tasks)
+	if (l->tasks.first)
 		uv_idle_start(&l->idle, on_idle);
 	else
 		uv_idle_stop(&l->idle);
@@ -191,6 +200,7 @@ static void drain(struct ev_loop *l)
 	int tries = 0;
 
 	do {
+		run_tasks(l, &l->at_end);
 		tmr_orphan_all(l);
 		uv_walk(&l->uv, close_handle, NULL);
 		uv_run(&l->uv, UV_RUN_DEFAULT);
@@ -223,7 +233,8 @@ int ev_loop_alloc(struct ev_loop **lp)
 		return -ENOMEM;
 	signal(SIGPIPE, SIG_IGN);          /* a peer that is gone is an error of the write, not the end of the process */
 	l->turns_tail = &l->turns;
-	l->tasks_tail = &l->tasks;
+	l->tasks.tail  = &l->tasks.first;
+	l->at_end.tail = &l->at_end.first;
 	ev_task_init(&l->mark, l, NULL, NULL);
 	err = uv_loop_init(&l->uv);
 	if (err)

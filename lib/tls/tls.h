@@ -30,7 +30,10 @@ struct stream_prm {
 	struct ev_loop  *loop;
 	struct tls_ctx  *tls;                  /* NULL: plain TCP */
 	stream_data_cb  *datacb;
-	stream_event_cb *eventcb;              /* CLOSED comes once, also when connecting failed; err says why */
+	stream_event_cb *eventcb;              /* CLOSED comes once, also when connecting failed; err says why:
+						  0 the peer ended it, -EACCES a certificate was refused, by us or by the
+						  peer (under TLS 1.3 that may come after OPEN), -EPROTO not TLS, -ETIMEDOUT,
+						  -ENOBUFS, or as the system says */
 	void            *arg;
 	size_t           max_queue;            /* unsent bytes before -ENOBUFS and close; 0: 4 MiB */
 };
