@@ -2,7 +2,8 @@
 /* vad.h - who talks, from frame levels alone: smoothed level, adaptive gate, hangover
  *
  * Smoothed level = half old, half new. A frame is loud above the noise floor + 9 dB, but the gate stays within
- * -50 and -35 dBov: what is louder is never mere noise, also a steady tone. The floor is the quietest level of the last 15 s. Talk starts with 3 loud frames of 5 and stops after 700 ms without one.
+ * -50 and -35 dBov: what is louder is never mere noise, a steady tone included. The floor is the quietest level of the
+ * last 15 s. Talk starts with 3 loud frames of 5 and stops after 700 ms without one.
  * Feed it one level per frame, decoded or taken from the header extension; frames without a packet with
  * vad_silence().
  */
