@@ -28,7 +28,8 @@ struct app {
 	struct jsonsock   *admin;
 	struct confs       confs;
 	struct sub        *subs_by_tag;      /* notify.c */
-	struct tmr         sweep, announce, announce_soon;
+	TAILQ_HEAD(, sub)  dying;            /* subscriptions whose last NOTIFY is not out yet */
+	struct tmr         sweep, announce, pace;
 	char              *notify_url;       /* where MCUs reach us */
 	char              *contact_host;
 	bool               draining, loading;

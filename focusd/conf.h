@@ -107,7 +107,7 @@ struct conf {
 	uint32_t         record_version;
 	int64_t          updated_s, activated_s;
 	/* running */
-	bool             active, locked, had_auth;
+	bool             active, locked, had_auth, removing;   /* removing: goes at the end of this turn */
 	uint32_t         epoch, version;     /* activation counter; last published document */
 	int64_t          end_at_ms;          /* wall clock; 0: not ending */
 	enum conf_mcu_state mcu_state;

@@ -15,22 +15,24 @@
 enum sub_flags { SUB_BENOTIFY = 1, SUB_UDP = 2, SUB_AUTOEXTEND = 4, SUB_OWN_VERSION = 8 };
 #define SUB_QUEUE 16
 
-struct doc;                                     /* one rendered document, shared */
+struct doc;                                     /* one rendered document, shared by the subscriptions it goes to */
 struct sub {
 	struct dirt      dirt;
-	struct conf     *conf;
-	TAILQ_ENTRY(sub) le;
+	struct conf     *conf;                   /* NULL once it is dying */
+	TAILQ_ENTRY(sub) le;                     /* the conference's, later the app's dying list */
 	UT_hash_handle   hh;                     /* app's, by local tag */
+	struct app      *app;
 	struct sip_dlg  *dlg;
-	char            *local_tag, *user_entity, *event_id;
-	uint32_t         cseq_ceiling, own_version;
+	char            *local_tag, *user_entity, *event_id, *contact;
+	uint32_t         cseq_ceiling, own_version, last_version;
 	int64_t          expires_at_s;
 	unsigned         flags;
 	struct sip_ct   *ct;                     /* NOTIFY under way */
 	struct doc      *queue[SUB_QUEUE];
 	unsigned         nqueue;
-	bool             behind, dead;
-	uint64_t         retry_at_ms;
+	bool             want_full;              /* a full document is owed; partial ones are skipped until then */
+	const char      *ending;                 /* reason of the final NOTIFY, "" for none; NULL: goes on */
+	uint64_t         retry_at_ms;            /* monotonic; 0: may be sent to */
 };
 
 struct sub_prm {
@@ -40,16 +42,19 @@ struct sub_prm {
 	int64_t         expires_at_s;
 	unsigned        flags;
 };
+/* A new subscription is owed a full document, rendered at the end of this turn. */
 int  sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm);
 struct sub *sub_find(const struct app *a, struct str local_tag);
-void sub_send_full(struct app *a, struct sub *s);       /* queues a full document, sent after this turn's commit */
-/* Ends it: final NOTIFY with `reason` (NULL: silently), then it is freed. */
+/* Ends it after what this turn publishes. reason: static text for Subscription-State, "" without a final NOTIFY. */
 void sub_end(struct app *a, struct sub *s, const char *reason);
 void sub_end_of_user(struct app *a, struct conf *c, const char *user_entity, const char *reason);
-void notify_turn(struct app *a);                        /* end of turn: renders what changed */
-void notify_sweep(struct app *a);                       /* expiry, retries, paced documents */
-void notify_edge_up(struct app *a);                     /* the edge is back: those behind are served now */
-void notify_resync_all(struct app *a);                  /* after a restart: everybody gets a full document, paced */
+unsigned sub_expires_in(const struct sub *s);           /* seconds, 0: over */
+
+int  notify_init(struct app *a);
+void notify_fini(struct app *a);
+void notify_turn(struct app *a);                        /* end of turn: renders what changed, before rows are put */
+void notify_sweep(struct app *a);                       /* expiry, retries */
+void notify_edge_up(struct app *a);                     /* the edge answers again: those behind are served now */
 
 /* --- roster.c: documents. version: as given; users NULL: all. Appends to b; sticky error there. */
 struct roster_doc {
@@ -63,8 +68,9 @@ struct roster_doc {
 	unsigned ngone;
 };
 struct buf;
-void roster_encode(struct buf *b, const struct roster_doc *d);
+void roster_encode(struct buf *b, const struct roster_doc *d);       /* a document of its own */
 struct xmlw;
-void roster_conf_info(struct xmlw *w, const struct roster_doc *d, const char *prefix_conf_info);
+void roster_write(struct xmlw *w, bool dflt, const struct roster_doc *d);   /* the element inside a C3P answer */
+size_t roster_user_size(const struct user *u);                       /* bytes it takes in a document */
 
 #endif

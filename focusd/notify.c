@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* notify.c - subscriptions and the path of a document to them, see notify.h; rendering is in notify_doc.c */
+#include <errno.h>
+#include <stdio.h>
+#include "focusd/notify_priv.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/c3p/msg.h"
+
+#define RETRY_MS 2000u
+
+static struct metric metrics[] = {
+	METRIC_GAUGE("conclave_focus_subscriptions", "Subscriptions to conferences"),
+	METRIC_COUNTER("conclave_focus_notifications_total", "NOTIFY and BENOTIFY requests sent"),
+	METRIC_COUNTER("conclave_focus_notify_failures_total", "NOTIFY requests refused or unanswered"),
+	METRIC_COUNTER("conclave_focus_notify_overtaken_total", "Subscriptions that fell behind and got a full document instead"),
+};
+enum { M_SUBS, M_SENT, M_FAILED, M_BEHIND };
+
+static void send_next(struct sub *s);
+
+static void clear_queue(struct sub *s)
+{
+	for (unsigned i = 0; i < s->nqueue; i++)
+		mem_deref(s->queue[i]);
+	s->nqueue = 0;
+}
+
+static void on_sub_destroy(void *arg)
+{
+	struct sub *s = arg;
+
+	clear_queue(s);
+	mem_deref(s->ct);
+	mem_deref(s->dlg);
+	mem_deref(s->local_tag);
+	mem_deref(s->user_entity);
+	mem_deref(s->event_id);
+	mem_deref(s->contact);
+}
+
+int sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm)
+{
+	struct sub *s = mem_zalloc(sizeof(*s), on_sub_destroy);
+
+	if (!s)
+		return -ENOMEM;
+	s->app          = a;
+	s->conf         = prm->conf;
+	s->dlg          = prm->dlg;
+	s->expires_at_s = prm->expires_at_s;
+	s->flags        = prm->flags;
+	s->want_full    = true;
+	if (cstr_set(&s->local_tag, prm->local_tag) || cstr_set(&s->user_entity, prm->user_entity) ||
+	    cstr_set(&s->event_id, prm->event_id) || cstr_set(&s->contact, prm->conf->focus_uri)) {
+		s->dlg = NULL;                   /* stays the caller's */
+		mem_deref(s);
+		return -ENOMEM;
+	}
+	s->dirt = (struct dirt){ .kind = DIRT_SUB, .id = a->confs.next_id++, .obj = s };
+	TAILQ_INSERT_TAIL(&s->conf->subs, s, le);
+	HASH_ADD_KEYPTR(hh, a->subs_by_tag, s->local_tag, strlen(s->local_tag), s);
+	s->conf->nsubs++;
+	confs_mark(&a->confs, &s->dirt);
+	confs_changed(&a->confs, s->conf);
+	metric_set(&metrics[M_SUBS], (int64_t)HASH_COUNT(a->subs_by_tag));
+	*sp = s;
+	return 0;
+}
+
+struct sub *sub_find(const struct app *a, struct str tag)
+{
+	struct sub *s;
+
+	HASH_FIND(hh, a->subs_by_tag, tag.p, tag.l, s);
+	return s;
+}
+
+unsigned sub_expires_in(const struct sub *s)
+{
+	int64_t left = s->expires_at_s - app_wall_s();
+
+	return left > 0 ? (unsigned)left : 0;
+}
+
+void sub_end(struct app *a, struct sub *s, const char *reason)
+{
+	if (s->ending)
+		return;
+	s->ending = reason;
+	confs_changed(&a->confs, s->conf);
+}
+
+void sub_end_of_user(struct app *a, struct conf *c, const char *user_entity, const char *reason)
+{
+	struct sub *s;
+
+	TAILQ_FOREACH(s, &c->subs, le)
+		if (cstr_ieq(s->user_entity, user_entity))
+			sub_end(a, s, reason);
+}
+
+/* Off the model: the object lives on until its queue is out. */
+void sub_detach(struct app *a, struct sub *s)
+{
+	TAILQ_REMOVE(&s->conf->subs, s, le);
+	s->conf->nsubs--;
+	s->conf = NULL;
+	HASH_DELETE(hh, a->subs_by_tag, s);
+	if (s->dirt.on)
+		TAILQ_REMOVE(&a->confs.dirty, &s->dirt, le);
+	s->dirt.on = false;
+	store_del(a->store, STORE_SUB, s->dirt.id);
+	TAILQ_INSERT_TAIL(&a->dying, s, le);
+	metric_set(&metrics[M_SUBS], (int64_t)HASH_COUNT(a->subs_by_tag));
+}
+
+static void bury(struct sub *s)
+{
+	TAILQ_REMOVE(&s->app->dying, s, le);
+	mem_deref(s);
+}
+
+/* A subscription that cannot be reached any more (RFC 6665 4.2.2). */
+static void give_up(struct sub *s, int code)
+{
+	log_info(conf, "subscription of %s: ended, NOTIFY was answered %d", s->user_entity, code);
+	clear_queue(s);
+	if (s->conf)
+		sub_end(s->app, s, "");
+	else
+		bury(s);
+}
+
+static void fall_behind(struct sub *s)
+{
+	clear_queue(s);
+	s->want_full = true;
+	if (s->conf)
+		confs_changed(&s->app->confs, s->conf);
+	metric_inc(&metrics[M_BEHIND]);
+}
+
+static void on_notified(int err, const struct sip_msg *m, void *arg)
+{
+	struct sub *s = arg;
+	int code = m ? sip_msg_scode(m) : 0;
+
+	if (m && code < 200)
+		return;
+	s->ct = mem_deref(s->ct);
+	if (code >= 200 && code < 300) {
+		mem_deref(s->queue[0]);
+		s->nqueue--;
+		memmove(s->queue, s->queue + 1, s->nqueue * sizeof(s->queue[0]));
+		send_next(s);
+		return;
+	}
+	metric_inc(&metrics[M_FAILED]);
+	if (err == -ETIMEDOUT || (m && code != 503 && code != 500 && code != 491) || !s->conf) {
+		give_up(s, m ? code : 408);
+		return;
+	}
+	s->retry_at_ms = ev_now_ms(s->app->loop) + RETRY_MS;     /* the edge is away: later, with a full document */
+	fall_behind(s);
+}
+
+static void headers(struct buf *b, const struct sub *s, const struct doc *d)
+{
+	buf_printf(b, "Event: conference%s%s\r\n", s->event_id ? ";id=" : "", s->event_id ? s->event_id : "");
+	if (d->reason)
+		buf_printf(b, "Subscription-State: terminated;reason=%s\r\n", d->reason);
+	else
+		buf_printf(b, "Subscription-State: active;expires=%u\r\n", sub_expires_in(s));
+	buf_printf(b, "Contact: <%s>;isfocus\r\n", s->contact);
+}
+
+static int send_doc(struct sub *s, const struct doc *d)
+{
+	bool benotify = s->flags & SUB_BENOTIFY;
+	struct buf hdrs;
+	int err;
+
+	buf_init(&hdrs, 2048);
+	headers(&hdrs, s, d);
+	err = hdrs.err ? hdrs.err
+		       : sip_dlg_request(s->app->sip, benotify ? NULL : &s->ct, s->dlg, benotify ? "BENOTIFY" : "NOTIFY", hdrs.p,
+					 d->text.l ? C3P_CTYPE_INFO : NULL, buf_view(&d->text), benotify ? NULL : on_notified, s);
+	buf_fini(&hdrs);
+	metric_inc(&metrics[M_SENT]);
+	if (s->conf && s->dlg->local_cseq + 250 > s->cseq_ceiling)
+		confs_mark(&s->app->confs, &s->dirt);
+	if (s->flags & SUB_AUTOEXTEND)
+		s->expires_at_s = app_wall_s() + s->app->cfg.sub_default_s;
+	return err;
+}
+
+static void send_next(struct sub *s)
+{
+	int err = 0;
+
+	while (s->nqueue && !s->ct && !err) {
+		err = send_doc(s, s->queue[0]);
+		if (err || !(s->flags & SUB_BENOTIFY))
+			break;                   /* a NOTIFY leaves the queue when it is answered */
+		mem_deref(s->queue[0]);
+		s->nqueue--;
+		memmove(s->queue, s->queue + 1, s->nqueue * sizeof(s->queue[0]));
+	}
+	if (!s->conf && (!s->nqueue || err)) {
+		bury(s);
+		return;
+	}
+	if (err) {
+		log_warn(conf, "subscription of %s: NOTIFY not sent: %s", s->user_entity, strerror(-err));
+		s->retry_at_ms = ev_now_ms(s->app->loop) + RETRY_MS;
+		fall_behind(s);
+	}
+}
+
+void sub_push(struct sub *s, struct doc *d)
+{
+	if (s->nqueue == SUB_QUEUE) {
+		struct doc *first = s->ct ? mem_ref(s->queue[0]) : NULL;     /* the one under way stays */
+
+		fall_behind(s);
+		if (first)
+			s->queue[s->nqueue++] = first;
+		if (!d->reason)
+			return;
+	}
+	s->queue[s->nqueue++] = mem_ref(d);
+	s->last_version = d->version;
+	if (s->nqueue == 1)
+		send_next(s);
+}
+
+void notify_sweep(struct app *a)
+{
+	uint64_t now = ev_now_ms(a->loop);
+	struct sub *s, *tmp;
+
+	HASH_ITER(hh, a->subs_by_tag, s, tmp) {
+		if (s->retry_at_ms && now >= s->retry_at_ms) {
+			s->retry_at_ms = 0;
+			confs_changed(&a->confs, s->conf);
+		}
+		if (!sub_expires_in(s))
+			sub_end(a, s, "timeout");
+	}
+}
+
+void notify_edge_up(struct app *a)
+{
+	struct sub *s, *tmp;
+
+	HASH_ITER(hh, a->subs_by_tag, s, tmp)
+		if (s->retry_at_ms)
+			s->retry_at_ms = 1;
+}
+
+int notify_init(struct app *a)
+{
+	TAILQ_INIT(&a->dying);
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	return tmr_init(&a->pace, a->loop, notify_on_pace, a);
+}
+
+void notify_fini(struct app *a)
+{
+	struct sub *s, *tmp;
+
+	tmr_fini(&a->pace);
+	HASH_ITER(hh, a->subs_by_tag, s, tmp) {
+		TAILQ_REMOVE(&s->conf->subs, s, le);
+		if (s->dirt.on)
+			TAILQ_REMOVE(&a->confs.dirty, &s->dirt, le);
+		HASH_DELETE(hh, a->subs_by_tag, s);
+		mem_deref(s);
+	}
+	while ((s = TAILQ_FIRST(&a->dying)))
+		bury(s);
+}

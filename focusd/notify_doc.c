@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* notify_doc.c - end of turn: which conferences changed, their documents, and to whom they go after the commit
+ *
+ * Documents are rendered from the state that this turn's transaction writes, and leave when it is committed; one that
+ * cannot be committed never leaves.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "focusd/notify_priv.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+
+#define FRAME_BYTES 2048u                /* what a document has besides its users, at most */
+
+static void on_doc_destroy(void *arg)
+{
+	buf_fini(&((struct doc *)arg)->text);
+}
+
+static struct doc *render(const struct roster_doc *rd)
+{
+	struct doc *d = mem_zalloc(sizeof(*d), on_doc_destroy);
+
+	if (!d)
+		return NULL;
+	d->version = rd->version;
+	roster_encode(&d->text, rd);
+	return d->text.err ? mem_deref(d) : d;
+}
+
+/* --- after the commit */
+struct delivery {
+	struct app *app;
+	struct sub *sub;                 /* one, or NULL: all of the conference */
+	char       *key;
+	struct doc *doc;
+};
+
+static void on_delivery_destroy(void *arg)
+{
+	struct delivery *v = arg;
+
+	mem_deref(v->sub);
+	mem_deref(v->key);
+	mem_deref(v->doc);
+}
+
+static void to_all(struct app *a, struct conf *c, struct doc *d)
+{
+	struct sub *s, *next;
+
+	for (s = TAILQ_FIRST(&c->subs); s; s = next) {
+		next = TAILQ_NEXT(s, le);
+		if (!s->want_full && !(s->flags & SUB_OWN_VERSION) && d->version > s->last_version)
+			sub_push(s, d);
+	}
+	(void)a;
+}
+
+static void on_committed(int err, void *arg)
+{
+	struct delivery *v = arg;
+	struct conf *c;
+
+	if (!err && v->sub) {
+		sub_push(v->sub, v->doc);
+	} else if (!err) {
+		c = conf_find_key(&v->app->confs, v->key);
+		if (c)
+			to_all(v->app, c, v->doc);
+	}
+	mem_deref(v);
+}
+
+static void deliver(struct app *a, struct conf *c, struct sub *s, struct doc *d)
+{
+	struct delivery *v = mem_zalloc(sizeof(*v), on_delivery_destroy);
+
+	if (!v)
+		return;                          /* a gap: the subscriber asks for a full document */
+	v->app = a;
+	v->sub = mem_ref(s);
+	v->key = mem_ref(c->key);
+	v->doc = mem_ref(d);
+	store_defer(a->store, on_committed, v);
+}
+
+/* --- a subscription whose documents are split: its own version, rendered for it alone */
+static size_t limit_of(const struct app *a, const struct sub *s)
+{
+	return (size_t)(s->flags & SUB_UDP ? a->cfg.doc_udp_bytes : a->cfg.doc_bytes);
+}
+
+static void send_part(struct app *a, struct sub *s, struct roster_doc *rd)
+{
+	struct doc *d;
+
+	rd->version = ++s->own_version;
+	d = render(rd);
+	if (d)
+		deliver(a, s->conf, s, d);
+	mem_deref(d);
+}
+
+/* users in portions that fit; the first portion also carries what else rd says */
+static void send_split(struct app *a, struct sub *s, struct roster_doc rd, struct user **users, unsigned n)
+{
+	size_t limit = limit_of(a, s), bytes = FRAME_BYTES;
+	unsigned from = 0;
+
+	for (unsigned i = 0; i <= n; i++) {
+		size_t size = i < n ? roster_user_size(users[i]) : 0;
+
+		if (i < n && (bytes + size <= limit || i == from)) {
+			bytes += size;
+			continue;
+		}
+		rd.users  = users + from;
+		rd.nusers = i - from;
+		send_part(a, s, &rd);
+		rd = (struct roster_doc){ .conf = rd.conf };
+		from  = i;
+		bytes = FRAME_BYTES + size;
+	}
+	confs_mark(&a->confs, &s->dirt);
+}
+
+static struct user **all_users(const struct conf *c, unsigned *n)
+{
+	struct user **v = malloc((c->nusers + 1) * sizeof(*v));
+
+	*n = 0;
+	for (struct user *u = c->users; v && u; u = u->hh.next)
+		if (user_visible(u))
+			v[(*n)++] = u;
+	return v;
+}
+
+/* --- full documents that are owed */
+static void send_full(struct app *a, struct conf *c, struct sub *s, struct doc **shared)
+{
+	struct roster_doc rd = { .conf = c, .version = c->version, .full = true };
+	struct user **users;
+	unsigned n;
+
+	if (!*shared)
+		*shared = render(&rd);
+	if (!*shared)
+		return;
+	s->want_full = false;
+	if ((*shared)->text.l <= limit_of(a, s)) {
+		if (s->flags & SUB_OWN_VERSION) {        /* shrank back, but its versions go on */
+			send_part(a, s, &rd);
+			confs_mark(&a->confs, &s->dirt);
+		} else {
+			s->last_version = c->version;
+			deliver(a, c, s, *shared);
+		}
+		return;
+	}
+	users = all_users(c, &n);
+	if (!users) {
+		s->want_full = true;
+		return;
+	}
+	if (!(s->flags & SUB_OWN_VERSION)) {
+		s->flags      |= SUB_OWN_VERSION;
+		s->own_version = c->version;
+	}
+	send_split(a, s, rd, users, n);
+	free(users);
+}
+
+static void end_sub(struct app *a, struct conf *c, struct sub *s)
+{
+	struct doc *d = *s->ending ? mem_zalloc(sizeof(*d), on_doc_destroy) : NULL;
+
+	if (d) {
+		d->reason = s->ending;
+		deliver(a, c, s, d);
+		mem_deref(d);
+	}
+	sub_detach(a, s);
+	if (!d && !s->nqueue) {
+		TAILQ_REMOVE(&a->dying, s, le);
+		mem_deref(s);
+	}
+}
+
+static void serve_subs(struct app *a, struct conf *c)
+{
+	struct doc *full = NULL;
+	struct sub *s, *next;
+
+	for (s = TAILQ_FIRST(&c->subs); s; s = next) {
+		next = TAILQ_NEXT(s, le);
+		if (s->want_full && !s->retry_at_ms && (!s->ending || *s->ending))
+			send_full(a, c, s, &full);
+		if (s->ending)
+			end_sub(a, c, s);
+	}
+	mem_deref(full);
+}
+
+/* --- the change itself */
+static bool has_news(const struct conf *c)
+{
+	return c->chg_state || c->chg_desc || c->chg_view || c->chg_full || c->ngone || !TAILQ_EMPTY(&c->changed_users);
+}
+
+static void publish(struct app *a, struct conf *c)
+{
+	struct roster_doc rd = { .conf = c, .full = c->chg_full, .state = c->chg_state, .desc = c->chg_desc, .view = c->chg_view,
+				 .gone = c->gone, .ngone = c->ngone };
+	struct user *u, **users;
+	struct sub *s;
+	struct doc *d;
+	unsigned n = 0;
+
+	users = malloc((c->nusers + 1) * sizeof(*users));
+	if (!users)
+		return;                          /* stays marked: the next turn tries again */
+	TAILQ_FOREACH(u, &c->changed_users, changed_le)
+		if (user_visible(u))
+			users[n++] = u;
+	if (!rd.full) {
+		rd.users  = users;
+		rd.nusers = n;
+	}
+	rd.version = ++c->version;
+	c->published_ms = ev_now_ms(a->loop);
+	conf_touch(&a->confs, c);
+	d = c->nsubs ? render(&rd) : NULL;
+	if (d) {
+		deliver(a, c, NULL, d);
+		TAILQ_FOREACH(s, &c->subs, le) {
+			if (s->want_full)
+				continue;
+			if (!(s->flags & SUB_OWN_VERSION) ? d->text.l > limit_of(a, s) : rd.full)
+				s->want_full = true;     /* served alone, from here on */
+			else if (s->flags & SUB_OWN_VERSION)
+				send_split(a, s, rd, users, n);
+		}
+	}
+	mem_deref(d);
+	free(users);
+}
+
+static uint64_t due_in(const struct app *a, const struct conf *c)
+{
+	uint64_t now = ev_now_ms(a->loop), due = c->published_ms + (uint64_t)a->cfg.pace_ms;
+
+	return !c->published_ms || due <= now ? 0 : due - now;
+}
+
+void notify_on_pace(void *arg)
+{
+	(void)arg;                               /* the turn's end does it */
+}
+
+void notify_turn(struct app *a)
+{
+	struct conf *c, *next;
+	uint64_t wait = 0, in;
+
+	if (a->loading)
+		return;
+	for (c = TAILQ_FIRST(&a->confs.changed); c; c = next) {
+		next = TAILQ_NEXT(c, changed_le);
+		in = has_news(c) && c->active && !c->removing ? due_in(a, c) : 0;
+		if (in) {
+			if (!wait || in < wait)
+				wait = in;
+			serve_subs(a, c);
+			continue;
+		}
+		if (has_news(c))
+			publish(a, c);
+		serve_subs(a, c);
+		conf_told(&a->confs, c);
+		if (c->removing)
+			conf_remove(&a->confs, c);
+	}
+	if (wait)
+		tmr_start(&a->pace, wait);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* notify_priv.h - between notify.c (subscriptions, sending) and notify_doc.c (what changed, documents) */
+#ifndef FOCUSD_NOTIFY_PRIV_H
+#define FOCUSD_NOTIFY_PRIV_H
+#include "focusd/notify.h"
+#include "lib/base/buf.h"
+
+struct doc {
+	struct buf  text;                /* empty: no body */
+	uint32_t    version;
+	const char *reason;              /* the final one of a subscription */
+};
+void sub_push(struct sub *s, struct doc *d);           /* takes a reference; sends when nothing is under way */
+void sub_detach(struct app *a, struct sub *s);
+void notify_on_pace(void *arg);
+
+#endif
