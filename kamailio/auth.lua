@@ -1,0 +1,90 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Digest, and what is remembered of it.
+--
+-- Initial requests of clients need a digest each time (401 for REGISTER, 407 else). A request inside a dialog is believed when
+-- its dialog was set up from the same flow (`dialogs`, key Call-ID|flow), or when its connection has authenticated the user in
+-- its From (`flows`, key flow|user, connections only); otherwise it is challenged too: a forged BYE with a hand-made Route
+-- set gets 407. A flow is the connection's number, or address and port for UDP; numbers are never used again, so a closed
+-- connection leaves nothing that another could inherit.
+local log     = require("log")
+local reply   = require("reply")
+local abuse   = require("abuse")
+local metrics = require("metrics")
+local M = {}
+
+local INVALID_PASSWORD, UNKNOWN_USER, NO_CREDENTIALS, USER_MISMATCH = -2, -3, -5, -8
+
+local function challenge(R)
+	metrics.count2("conclave_refused", R.method == "REGISTER" and "401" or "407", "no-credentials")
+	log.step("step=challenge user=" .. R.from_user)
+	KSR.hdr.append_to_reply(reply.diagnostics("no-credentials"))
+	KSR.auth.auth_challenge(EDGE.domain, 1)
+end
+
+-- The digest of this request: true, or false when it was answered here.
+function M.digest(R)
+	local user = KSR.pv.gete("$au")
+
+	if user ~= "" and abuse.user_banned(R.ip, user) then
+		reply.refuse(403, "Forbidden", "banned-user")
+		return false
+	end
+	local rc = KSR.auth_db.auth_check(EDGE.domain, "subscriber", 1)
+
+	if rc > 0 then
+		metrics.count1("conclave_digest", "ok")
+		abuse.succeeded(R.ip, user)
+		KSR.auth.consume_credentials()
+		R.principal = user:lower():match("^([^@]+)") .. "@" .. EDGE.domain
+		if R.connected then KSR.htable.sht_sets("flows", R.flow .. "|" .. R.from_user, R.principal) end
+		return true
+	end
+	if rc == INVALID_PASSWORD or rc == UNKNOWN_USER then
+		metrics.count1("conclave_digest", "failed")
+		log.warn("step=digest-failed user=" .. user .. " from=" .. R.ip)
+		abuse.failed(R.ip, user)
+	elseif rc == USER_MISMATCH then
+		metrics.count1("conclave_digest", "mismatch")
+		reply.refuse(403, "Forbidden", "wrong-user")
+		return false
+	end
+	challenge(R)
+	return false
+end
+
+local function key(R) return R.callid .. "|" .. R.flow end
+
+-- From now on requests of this dialog from this flow are principal's. kind: user, trunk, federated, anonymous.
+function M.remember(R, kind, principal)
+	KSR.htable.sht_sets("dialogs", key(R), kind .. "|" .. (principal or ""))
+end
+
+-- Inside a dialog: sets R.access and R.principal; false when the request was answered or dropped here.
+function M.in_dialog(R)
+	local known = KSR.htable.sht_gete("dialogs", key(R))
+	local kind, principal = known:match("^(%l+)|(.*)$")
+
+	if not kind and R.connected and R.who.kind == "client" then
+		principal = KSR.htable.sht_gete("flows", R.flow .. "|" .. R.from_user)
+		kind = principal ~= "" and "user" or nil
+	end
+	if kind then
+		R.access, R.principal = kind, principal ~= "" and principal or nil
+		M.remember(R, kind, principal)                  -- a long call stays known
+		return true
+	end
+	if R.method == "ACK" then
+		reply.drop("stray-ack")
+		return false
+	end
+	if R.who.kind ~= "client" then
+		reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
+		return false
+	end
+	if not M.digest(R) then return false end
+	R.access = "user"
+	M.remember(R, "user", R.principal)
+	return true
+end
+
+return M

@@ -1,0 +1,115 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Requests inside a dialog, and replies of clients.
+--
+-- From a daemon: by Route and the alias in the Contact back over the client's own connection. From a client, a trunk or another
+-- domain: after auth.in_dialog() to the daemon that the R-URI names, or to the other side of a call between users.
+-- A BENOTIFY gets no answer, so it is forwarded without a transaction.
+local log     = require("log")
+local reply   = require("reply")
+local auth    = require("auth")
+local peers   = require("peers")
+local headers = require("headers")
+local media   = require("media")
+local user    = require("user")
+local M = {}
+
+local conference                                                -- required late: it requires user, as we do
+
+local function hostport(uri)
+	local u = headers.uri(uri)
+
+	return u and u.host .. ":" .. (u.port ~= "" and u.port or "5060") or ""
+end
+
+local function relay(R, why)
+	if R.method == "BENOTIFY" then
+		log.step("step=forward to=" .. KSR.pv.gete("$du"))
+		if KSR.forward() < 0 then reply.drop("unreachable") end
+		return
+	end
+	if R.method ~= "ACK" then KSR.tm.t_on_reply("edge_reply_client") end
+	if R.method ~= "ACK" then KSR.tm.t_on_failure("edge_failure_user") end
+	log.step("step=" .. why .. " to=" .. KSR.pv.gete("$du"))
+	if KSR.tm.t_relay() < 0 then
+		reply.refuse(480, "Temporarily Unavailable", "unreachable")
+	end
+end
+
+local function from_daemon(R)
+	KSR.rr.loose_route()
+	KSR.nathelper.handle_ruri_alias()
+	for _, name in ipairs(headers.own) do KSR.hdr.remove(name) end
+	if R.method == "INVITE" or R.method == "UPDATE" then
+		media.reoffer(R, "client")
+	elseif R.method == "BYE" then
+		media.stop(R)
+	end
+	if not KSR.isdsturiset() and headers.ours(KSR.pv.gete("$rd")) then
+		return reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
+	end
+	KSR.tm.t_set_fr(60000, 8000)
+	relay(R, "to-client")
+end
+
+local function between_users(R)
+	KSR.nathelper.handle_ruri_alias()
+	local to = KSR.isdsturiset() and KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+
+	if not user.is_side(R.callid, hostport(to)) then
+		return reply.refuse(403, "Relaying Denied", "no-such-dialog")
+	end
+	KSR.nathelper.set_contact_alias()
+	user.know_side(R.callid, R.ip .. ":" .. R.port)
+	relay(R, "to-other-side")
+end
+
+function M.handle(R)
+	if peers.is_daemon(R.who) then return from_daemon(R) end
+	if not auth.in_dialog(R) then return end
+	KSR.rr.loose_route()
+	local u = headers.uri(KSR.pv.gete("$ru"))
+
+	if u and headers.ours(u.host) and (headers.opaque(u) or not u.params["alias"]) and not KSR.isdsturiset() or
+	   u and headers.ours(u.host) and headers.opaque(u) then
+		conference = conference or require("conference")
+		return conference.in_dialog(R, u)
+	end
+	return between_users(R)
+end
+
+-- A client's reply: its Contact gets the alias, and its flow is known in this dialog from here on.
+function M.on_client_reply()
+	local code = KSR.pv.geti("$rs")
+	local method = KSR.pv.gete("$rm")
+	local callid = KSR.pv.gete("$ci")
+	local proto = KSR.pv.gete("$proto"):lower()
+	local addr = KSR.pv.gete("$si") .. ":" .. KSR.pv.gete("$sp")
+
+	log.step("step=client-reply code=" .. code .. " from=" .. addr)
+	if code > 100 and code < 300 and (method == "INVITE" or method == "SUBSCRIBE" or method == "REFER" or method == "UPDATE") then
+		local callee = KSR.pv.gete("$avp(callee)")
+		local flow = proto == "udp" and addr or "c" .. KSR.pv.gete("$conid")
+
+		KSR.nathelper.set_contact_alias()
+		if callee ~= "" then
+			auth.remember({ callid = callid, flow = flow }, "user", callee)
+			user.know_side(callid, addr)
+		end
+	end
+	if KSR.textops.has_body_type("application/sdp") > 0 then media.answer("mcu") end
+end
+
+-- Every reply, before its transaction's own route. False: it is dropped.
+function M.on_any_reply()
+	if KSR.pv.geti("$Rp") == EDGE.ports.peer then
+		local peer, name = peers.by_certificate()
+
+		if not peer then
+			log.warn("step=reply-from-unknown-peer name=" .. name .. " from=" .. KSR.pv.gete("$si"))
+			return false
+		end
+	end
+	return KSR.tm.t_check_trans() > 0
+end
+
+return M

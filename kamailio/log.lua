@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the edge did, one line a step, with the Call-ID first so that `confctl why CALL-ID` finds a call's whole story.
+-- A line never holds credentials: callers pass names, addresses and codes only.
+local M = {}
+
+local function clean(s)
+	return (s:gsub("[%c]", "?"))
+end
+
+local function line(text)
+	return "why call=" .. clean(KSR.pv.gete("$ci")) .. " method=" .. clean(KSR.pv.gete("$rm")) .. " " .. clean(text) .. "\n"
+end
+
+function M.step(text)  KSR.info(line(text)) end
+function M.warn(text)  KSR.warn(line(text)) end
+function M.error(text) KSR.err(line(text)) end
+
+return M

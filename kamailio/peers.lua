@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Who sent this? On the peer listener the certificate's first name decides: one of our daemons, another edge, or a listed
+-- domain or trunk; a valid certificate with another name gets 403. Elsewhere an address in EDGE.trunks is a trunk, unless it
+-- speaks as one of our own users; everybody else is a client, who is nobody until a digest says otherwise.
+local log     = require("log")
+local reply   = require("reply")
+local headers = require("headers")
+local M = {}
+
+local CLIENT = { kind = "client" }
+
+function M.is_daemon(who) return who.kind == "focus" or who.kind == "mcu" end
+
+-- The listed peer of the certificate on this connection, or nil and its name. Our own roles also need the role's own issuer, so
+-- that the key of one role's authority cannot make another role.
+function M.by_certificate()
+	local name = KSR.pv.gete("$tls_peer_san_hostname"):lower()
+	local ours = EDGE.peers[name]
+
+	if ours then
+		if KSR.pv.gete("$tls_peer_issuer_cn") == ours.issuer then return ours end
+		return nil, name
+	end
+	return EDGE.federated[name], name
+end
+
+function M.is_local_user(user, host)
+	if user == "" or not headers.ours(host) then return false end
+	return KSR.auth_db.is_subscriber("sip:" .. user .. "@" .. EDGE.domain, "subscriber", 0) > 0
+end
+
+function M.identify(R)
+	if R.lport == EDGE.ports.peer then
+		local peer, name = M.by_certificate()
+
+		if peer then return peer end
+		log.warn("step=unknown-peer name=" .. (name ~= "" and name or "-") .. " from=" .. R.ip)
+		reply.refuse(403, "Forbidden", "unknown-peer")
+		return nil
+	end
+	local trunk = EDGE.trunks[R.ip]
+
+	if trunk and R.method ~= "REGISTER" and not M.is_local_user(R.from_user, R.from_host) then
+		return trunk
+	end
+	return CLIENT
+end
+
+-- Announcement of a focus node: where it is, and which MCUs are up. Kept 35 s, so three may be lost.
+function M.announce()
+	local n = tonumber(KSR.pv.gete("$hdrc(Conclave-Mcu)")) or 0
+	local function learn(tables, value)
+		local name, addr = value:match("^%s*([%w%-%._]+)%s*;%s*addr=([%w%.%-%[%]:]+)%s*$")
+
+		for _, t in ipairs(name and tables or {}) do KSR.htable.sht_sets(t, name, addr) end
+		return name
+	end
+	local node = learn({ "nodes" }, KSR.hdr.gete("Conclave-Node"))
+
+	for i = 0, math.min(n, 256) - 1 do
+		learn({ "mcus", "mcus_seen" }, KSR.hdr.gete_idx("Conclave-Mcu", i))
+	end
+	KSR.sl.send_reply(200, "OK")
+	return node
+end
+
+return M

@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Registered users: calls between them, and requests that a daemon starts towards one (dial-out, REFER).
+local log    = require("log")
+local reply  = require("reply")
+local auth   = require("auth")
+local peers  = require("peers")
+local policy = require("policy")
+local headers = require("headers")
+local M = {}
+
+-- A registered user or a name in the user table; every other name is a room's.
+function M.known(R)
+	return KSR.registrar.registered("location") > 0 or peers.is_local_user(R.user, R.host)
+end
+
+local function relay_to_client(R)
+	KSR.rr.record_route()
+	KSR.pv.sets("$avp(callee)", R.user .. "@" .. EDGE.domain)
+	KSR.tm.t_on_reply("edge_reply_client")
+	KSR.tm.t_on_failure("edge_failure_user")
+	log.step("step=to-user user=" .. R.user .. " to=" .. KSR.pv.gete("$du"))
+	if KSR.tm.t_relay() < 0 then
+		reply.refuse(480, "Temporarily Unavailable", "unreachable")
+	end
+end
+
+local function lookup(R)
+	if KSR.registrar.lookup("location") > 0 then
+		if not KSR.is_myself(KSR.pv.gete("$du")) then return true end
+		reply.refuse(482, "Loop Detected", "loop")
+		return false
+	end
+	reply.refuse(480, "Temporarily Unavailable", "no-such-user")
+	return false
+end
+
+function M.call(R)
+	if R.who.kind ~= "client" then
+		return reply.refuse(403, "Forbidden", "trunk-target")
+	end
+	if not lookup(R) then return end
+	KSR.nathelper.set_contact_alias()
+	auth.remember(R, "user", R.principal)
+	M.know_side(R.callid, R.ip .. ":" .. R.port)
+	relay_to_client(R)
+end
+
+-- Where the other side of a call between users is: a request inside the dialog may go nowhere else.
+function M.know_side(callid, addr)
+	KSR.htable.sht_sets("dialogs", callid .. ">" .. addr, "1")
+end
+
+function M.is_side(callid, addr)
+	return KSR.htable.sht_gete("dialogs", callid .. ">" .. addr) ~= ""
+end
+
+-- A daemon's request outside a dialog: to a registered user, else where the operator's policy says.
+function M.from_daemon(R)
+	if headers.ours(R.host) then
+		if not lookup(R) then return end
+		return relay_to_client(R)
+	end
+	local verdict = policy.allow_dial_out(R)
+
+	if not verdict then return reply.refuse(403, "Forbidden", "dial-out") end
+	if type(verdict) == "string" then KSR.pv.sets("$du", verdict) end
+	relay_to_client(R)
+end
+
+function M.on_failure()
+	if KSR.tm.t_is_canceled() > 0 then return end
+	if KSR.tm.t_branch_timeout() > 0 and KSR.tm.t_branch_replied() < 0 then
+		reply.refuse(408, "Request Timeout", "timeout")
+	end
+end
+
+return M
