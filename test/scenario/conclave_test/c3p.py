@@ -175,11 +175,25 @@ def watch(ua, uri, headers=(), expires=3600, entity=None):
     return sub, roster
 
 
+class AudioCall(Call):
+    """A call with a running leg; close() hangs up whatever state it is in."""
+    leg = None
+
+    def close(self):
+        if self.leg:
+            self.leg.stop()
+        if not self.ended.is_set() and not self.ua.closed.is_set():
+            try:
+                self.bye(3)
+            except SipTimeout:
+                pass
+
+
 def talk(ua, uri, codec="PCMU", srtp=True, tone=None, headers=(), bind=None, advertise=None, **kw):
     """Calls for audio; returns the call with `leg` running."""
     leg = Leg(codec, srtp, bind or ua.bind, advertise)
     try:
-        call = ua.invite(uri, leg.offer(), headers=headers, **kw)
+        call = ua.invite(uri, leg.offer(), headers=headers, cls=AudioCall, **kw)
     except (SipError, SipTimeout):
         leg.stop()
         raise
@@ -211,13 +225,12 @@ class Participant:
 
     def close(self):
         if self.audio:
-            self.audio.leg.stop()
-        for dialog in (self.focus, self.audio):
-            if dialog and not dialog.ended.is_set():
-                try:
-                    dialog.bye(3)
-                except SipTimeout:
-                    pass
+            self.audio.close()
+        if not self.focus.ended.is_set() and not self.ua.closed.is_set():
+            try:
+                self.focus.bye(3)
+            except SipTimeout:
+                pass
 
     __enter__ = lambda self: self
 

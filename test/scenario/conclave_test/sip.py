@@ -430,15 +430,24 @@ class UA:
         return Txn(self, msg).start()
 
     def transact(self, msg, timeout=8, dialog=None, auth=True):
-        """Sends a request, answers challenges, returns the final response."""
-        for count in range(1, 4):
+        """Sends a request, answers a challenge (one of each kind, more only when the nonce was stale), returns the final
+        response."""
+        answered = set()
+        while True:
             r = self.start(msg).wait(timeout)
-            if r.code not in (401, 407) or not auth or self.password is None or count == 3:
+            if not auth or not self.may_answer(r, answered):
                 return r
-            msg = self.authorize(msg, r, count)
+            msg = self.authorize(msg, r)
             if dialog:
                 dialog.cseq = msg.cseq[0]
-        return r
+
+    def may_answer(self, r, answered):
+        if r.code not in (401, 407) or self.password is None:
+            return False
+        text = (r.get("WWW-Authenticate") or r.get("Proxy-Authenticate") or "").lower()
+        again = r.code in answered and (len(answered) > 3 or "stale=true" not in text.replace('"', ""))
+        answered.add(r.code if r.code not in answered else (r.code, len(answered)))
+        return not again
 
     def authorize(self, msg, challenge, count=1, user=None, password=None):
         """The request again with credentials, one CSeq and one branch further."""
@@ -466,13 +475,8 @@ class UA:
         """Calls and acknowledges; a refusal is a SipError."""
         msg = self.build("INVITE", uri, [("Contact", self.contact), ("Allow", "INVITE,ACK,BYE,CANCEL,OPTIONS,INFO,NOTIFY")]
                          + list(headers), body, ctype, **kw)
-        for count in range(1, 4):
-            txn = self.start(msg)
-            r = txn.wait(timeout)
-            if r.code in (401, 407) and auth and self.password is not None and count < 3:
-                msg = self.authorize(msg, r, count)
-                continue
-            break
+        r = self.transact(msg, timeout, auth=auth)
+        msg = self.txns[r.branch].msg
         if r.code // 100 != 2:
             raise SipError(r)
         return cls(self, msg, r).ack()

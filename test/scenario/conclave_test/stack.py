@@ -118,13 +118,13 @@ class Stack:
         words = ["run", "--keep", "--dir", self.dir, "--ports", self.base, "--domain", DOMAIN]
         for name, password in self.users.items():
             words += ["--user", f"{name}:{password}"]
-        for room in self.rooms:
-            words += ["--room", room]
-        words += ["--trunk", TRUNK_IP, *self.options]
+        words += ["--room", "demo", "--trunk", f"{TRUNK_IP}:media=any", *self.options]
         self.out = open(self.dir / "run.out", "ab")
         self.proc = subprocess.Popen(self.command(*words), stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out,
                                      env=self.env(), cwd=REPO, start_new_session=True)
         self._wait_ready(timeout)
+        for room in self.rooms:
+            self.run("room", "add", room, "--organizer", "alice")
 
     def _wait_ready(self, timeout):
         end = time.monotonic() + timeout
@@ -172,11 +172,16 @@ class Stack:
                 os.kill(v, sig)
         self.wait(f"{part} is dead", lambda: not any(alive(v) for v in victims), 5)
 
-    def restart(self, part, timeout=20):
-        done = subprocess.run(self.command("restart", part, "--dir", self.dir), env=self.env(), cwd=REPO,
+    def run(self, *words, timeout=25):
+        """A command of scripts/conclave on this group; its output."""
+        done = subprocess.run(self.command(*words, "--dir", self.dir), env=self.env(), cwd=REPO,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
         if done.returncode:
-            raise StackError(f"restart {part}: {done.stdout}{done.stderr}\n{self.tails()}")
+            raise StackError(f"conclave {words}: {done.stdout}{done.stderr}\n{self.tails()}")
+        return done.stdout
+
+    def restart(self, part):
+        self.run("restart", part)
 
     def running(self, part):
         try:
