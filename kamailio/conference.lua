@@ -184,7 +184,7 @@ local function follow(hop, contact)
 		addr = KSR.htable.sht_gete("nodes", owner)
 		if addr ~= "" then KSR.htable.sht_sets("owners", KSR.pv.gete("$avp(confkey)"), owner) end
 	end
-	if addr == "" or not headers.ours(u.host) then
+	if addr == "" or not headers.ours_uri(u) then
 		log.warn("step=bad-redirect node=" .. (mcu or owner or "-"))
 		return reply.refuse(502, "Bad Gateway", "bad-redirect")
 	end

@@ -44,7 +44,7 @@ local function from_daemon(R)
 	elseif R.method == "BYE" then
 		media.stop(R)
 	end
-	if not KSR.isdsturiset() and headers.ours(KSR.pv.gete("$rd")) then
+	if not KSR.isdsturiset() and headers.ours_uri(headers.uri(KSR.pv.gete("$ru"))) then
 		return reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
 	end
 	KSR.tm.t_set_fr(60000, 8000)
@@ -66,14 +66,14 @@ end
 function M.handle(R)
 	if peers.is_daemon(R.who) then return from_daemon(R) end
 	if not auth.in_dialog(R) then return end
-	KSR.rr.loose_route()
-	local u = headers.uri(KSR.pv.gete("$ru"))
+	local u = headers.uri(R.ruri)
 
-	if u and headers.ours(u.host) and (headers.opaque(u) or not u.params["alias"]) and not KSR.isdsturiset() or
-	   u and headers.ours(u.host) and headers.opaque(u) then
+	-- Not through loose_route(): an R-URI in our domain looks to it like a strict router's, and it would take the last Route instead.
+	if headers.ours_uri(u) and headers.opaque(u) then
 		conference = conference or require("conference")
 		return conference.in_dialog(R, u)
 	end
+	KSR.rr.loose_route()
 	return between_users(R)
 end
 

@@ -47,8 +47,18 @@ function M.opaque(u)
 	return op:match("^app:conf:([%w%-]+)$"), nil
 end
 
-function M.ours(host)
-	return host == EDGE.domain or host == EDGE.ip or EDGE.aliases[host] == true
+-- Is this our domain, or one of our own addresses? A phone on the same machine differs by its port.
+function M.ours(host, port)
+	if host == EDGE.domain then return true end
+	if host ~= EDGE.ip and not EDGE.aliases[host] then return false end
+	port = tonumber(port) or 0
+	if port == 0 then return true end
+	for _, p in pairs(EDGE.ports) do
+		if p == port then return true end
+	end
+	return false
 end
+
+function M.ours_uri(u) return u ~= nil and M.ours(u.host, u.port) end
 
 return M

@@ -8,7 +8,8 @@ local function clean(s)
 end
 
 local function line(text)
-	return "why call=" .. clean(KSR.pv.gete("$ci")) .. " method=" .. clean(KSR.pv.gete("$rm")) .. " " .. clean(text) .. "\n"
+	return "why call=" .. clean(KSR.pv.gete("$ci")) .. " " .. clean(text) .. " method=" .. clean(KSR.pv.gete("$rm")) ..
+		os.date(" at=%Y-%m-%dT%H:%M:%S") .. "\n"
 end
 
 function M.step(text)  KSR.info(line(text)) end

@@ -24,8 +24,8 @@ function M.by_certificate()
 	return EDGE.federated[name], name
 end
 
-function M.is_local_user(user, host)
-	if user == "" or not headers.ours(host) then return false end
+function M.is_local_user(user, host, port)
+	if user == "" or not headers.ours(host, port) then return false end
 	return KSR.auth_db.is_subscriber("sip:" .. user .. "@" .. EDGE.domain, "subscriber", 0) > 0
 end
 

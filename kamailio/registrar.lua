@@ -11,7 +11,7 @@ function M.handle(R)
 	if R.who.kind ~= "client" then
 		return reply.refuse(403, "Forbidden", "method")
 	end
-	if not headers.ours(R.host) then
+	if not headers.ours(R.host, R.rport) then
 		return reply.refuse(404, "Not Found", "not-ours")
 	end
 	if not auth.digest(R) then return end

@@ -19,7 +19,7 @@ local function context()
 	local gete = KSR.pv.gete
 	local R = { method = gete("$rm"), callid = gete("$ci"), ip = gete("$si"), port = gete("$sp"), proto = gete("$proto"):lower(),
 		lport = KSR.pv.geti("$Rp"), from_user = gete("$fU"):lower(), from_host = gete("$fd"):lower(), ruri = gete("$ru"),
-		user = gete("$rU"), host = gete("$rd"):lower(), in_dialog = gete("$tt") ~= "" }
+		user = gete("$rU"), host = gete("$rd"):lower(), rport = gete("$rp"), in_dialog = gete("$tt") ~= "" }
 
 	R.connected = R.proto ~= "udp"
 	R.flow = R.connected and ("c" .. gete("$conid")) or (R.ip .. ":" .. R.port)
@@ -54,15 +54,16 @@ end
 -- Outside a dialog these make sense from a client; others belong to a dialog that does not exist.
 local initial = { INVITE = true, SUBSCRIBE = true, SERVICE = true, MESSAGE = true, REFER = true, OPTIONS = true }
 
+-- An OPTIONS to the edge itself: a client's keep-alive, or a focus's announcement.
+local function for_the_edge(R)
+	if R.who.kind == "focus" then return peers.announce() end
+	KSR.sl.send_reply(200, "OK")
+end
+
 local function route_initial(R)
 	if R.method == "ACK" then return reply.drop("stray-ack") end
 	if R.method == "REGISTER" then return registrar.handle(R) end
 	KSR.hdr.remove("Route")                                 -- nobody but us chooses the way
-	if R.method == "OPTIONS" and R.user == "" or R.method == "OPTIONS" and R.user == "edge" then
-		if R.who.kind == "focus" then return peers.announce() end
-		KSR.sl.send_reply(200, "OK")
-		return
-	end
 	if peers.is_daemon(R.who) then return user.from_daemon(R) end
 	if not metrics.known_method(R.method) or R.method == "PUBLISH" then
 		return reply.refuse(405, "Method Not Allowed", "method",
@@ -71,7 +72,7 @@ local function route_initial(R)
 	if not initial[R.method] then
 		return reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
 	end
-	if not headers.ours(R.host) then
+	if not headers.ours(R.host, R.rport) then
 		return reply.refuse(403, "Relaying Denied", "not-ours")
 	end
 	return conference.initial(R)
@@ -88,6 +89,9 @@ function M.handle()
 		R.asserted = KSR.hdr.gete("P-Asserted-Identity")
 		headers.strip()
 		KSR.force_rport()
+	end
+	if R.method == "OPTIONS" and not R.in_dialog and (R.user == "" or R.user == "edge") then
+		return for_the_edge(R)
 	end
 	log.step("step=request kind=" .. R.who.kind .. " from=" .. R.proto .. ":" .. R.ip .. ":" .. R.port .. " ruri=" .. R.ruri)
 	if not allowed_by_policy(R) then return end

@@ -56,7 +56,7 @@ end
 
 -- A daemon's request outside a dialog: to a registered user, else where the operator's policy says.
 function M.from_daemon(R)
-	if headers.ours(R.host) then
+	if headers.ours(R.host, R.rport) then
 		if not lookup(R) then return end
 		return relay_to_client(R)
 	end

@@ -56,7 +56,8 @@ def edge_settings(lay):
     bind = f"[{lay.bind}]" if ":" in lay.bind else lay.bind
     return {
         "lua": KAMAILIO_DIR, "domain": lay.domain, "ip": bind, "aliases": {"localhost": True} if loopback else {},
-        "ports": {"peer": lay.port["peer"], "wss": lay.port["wss"], "metrics": lay.port["edge_metrics"]},
+        "ports": {"sip": lay.port["sip"], "tls": lay.port["tls"], "wss": lay.port["wss"], "peer": lay.port["peer"],
+                  "metrics": lay.port["edge_metrics"]},
         "focus": [lay.at("focus_sip")], "mcu_ip": lay.bind, "relay": bool(lay.conf["rtpengine"]),
         "user_media": lay.conf["user_media"],
         "peers": {f"{r}.{INTERNAL}": {"kind": r, "issuer": subject(r).rsplit("CN=", 1)[1]} for r in ROLES},

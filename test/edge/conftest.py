@@ -76,7 +76,8 @@ class Group:
             self.proc.send_signal(signal.SIGTERM)
             self.proc.wait(10)
         self.out.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if not os.environ.get("EDGE_KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
