@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* subscribe.c - SUBSCRIBE to the conference event package (RFC 6665, RFC 4575; docs/c3p.md, roster)
+ *
+ * Who holds a focus dialog or a connected leg of the conference may subscribe. The first document is a NOTIFY behind the
+ * 200; a subscription ended out of its dialog (Expires: 0, new Call-ID) is answered and creates nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "focusd/notify.h"
+#include "focusd/uas.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+
+static struct metric refused = METRIC_COUNTER("conclave_focus_subscribes_refused_total", "SUBSCRIBE requests refused");
+
+static void refuse(struct uas_req *rq, int code, const char *hdrs, enum diag diag, const char *text)
+{
+	metric_register(&refused, 1);
+	metric_inc(&refused);
+	answer(rq->app, rq->st, &(struct answer){ .code = code, .hdrs = hdrs, .diag = diag, .text = text });
+}
+
+static bool accepts(const struct sip_msg *m)
+{
+	struct str v;
+
+	if (str_empty(sip_msg_hdr(m, "Accept", 0)))
+		return true;
+	for (unsigned i = 0; !str_empty(v = sip_msg_hdr(m, "Accept", i)); i++) {
+		struct str type = str_trim(str_cut(&v, ';'));
+
+		if (str_ieq(type, STR(C3P_CTYPE_INFO)) || str_eq(type, STR("*/*")) || str_ieq(type, STR("application/*")))
+			return true;
+	}
+	return false;
+}
+
+/* seconds granted; -1: too brief */
+static long expires(const struct uas_req *rq)
+{
+	const struct focusd_cfg *cfg = &rq->app->cfg;
+	struct str h = sip_msg_hdr(rq->m, "Expires", 0);
+	uint64_t v;
+
+	if (str_empty(h) || str_u64(str_trim(h), &v))
+		return cfg->sub_default_s;
+	if (v == 0)
+		return 0;
+	if (v < (uint64_t)cfg->sub_min_s)
+		return -1;
+	return v > (uint64_t)cfg->sub_max_s ? cfg->sub_max_s : (long)v;
+}
+
+static bool event_ok(struct uas_req *rq, char *id, size_t size)
+{
+	struct str params = sip_msg_hdr(rq->m, "Event", 0), v, name = str_trim(str_cut(&params, ';'));
+
+	if (!str_ieq(name, STR("conference"))) {
+		refuse(rq, 489, "Allow-Events: conference\r\n", DIAG_NONE, "only the conference event package");
+		return false;
+	}
+	id[0] = '\0';
+	if (sip_param(params, STR("id"), &v) && v.l < size)
+		snprintf(id, size, STR_FMT, STR_ARG(v));
+	return true;
+}
+
+static char *headers(const struct conf *c, long seconds, bool over)
+{
+	return str_printf("Contact: <%s>;isfocus\r\nEvent: conference\r\nExpires: %ld\r\nAllow-Events: conference\r\n%s",
+			  c->focus_uri, seconds, over ? "Subscription-State: terminated;reason=timeout\r\n" : "");
+}
+
+static void accept(struct uas_req *rq, const struct conf *c, const char *to_tag, long seconds, bool over)
+{
+	char *hdrs = headers(c, seconds, over);
+
+	answer(rq->app, rq->st, &(struct answer){ .code = hdrs ? 200 : 503, .to_tag = to_tag, .hdrs = hdrs });
+	mem_deref(hdrs);
+}
+
+static unsigned flags_of(const struct uas_req *rq)
+{
+	return (sip_msg_has_token(rq->m, "Supported", "ms-benotify") ? SUB_BENOTIFY : 0u) |
+	       (sip_msg_has_token(rq->m, "Supported", "com.microsoft.autoextend") ? SUB_AUTOEXTEND : 0u) |
+	       (rq->caller.udp ? SUB_UDP : 0u);
+}
+
+void subscribe_on_request(struct uas_req *rq)
+{
+	struct user *u = rq->caller.entity ? user_find_caller(rq->conf, rq->caller.entity) : NULL;
+	struct sub_prm prm = { .conf = rq->conf };
+	char id[64];
+	struct sub *s;
+	long seconds = expires(rq);
+	int err;
+
+	if (!event_ok(rq, id, sizeof(id)))
+		return;
+	if (!accepts(rq->m)) {
+		refuse(rq, 406, "Accept: " C3P_CTYPE_INFO "\r\n", DIAG_NONE, "documents are " C3P_CTYPE_INFO);
+		return;
+	}
+	if (seconds < 0) {
+		char hdr[48];
+
+		snprintf(hdr, sizeof(hdr), "Min-Expires: %ld\r\n", rq->app->cfg.sub_min_s);
+		refuse(rq, 423, hdr, DIAG_NONE, "interval too brief");
+		return;
+	}
+	if (seconds == 0) {                      /* an end out of its dialog, also right after a BYE */
+		accept(rq, rq->conf, NULL, 0, true);
+		return;
+	}
+	if (!u || (!user_has(u, SESSION_FOCUS) && !user_has(u, SESSION_AV))) {
+		refuse(rq, 403, NULL, DIAG_FORBIDDEN, "only participants may subscribe: join first");
+		return;
+	}
+	err = sip_dlg_uas(&prm.dlg, rq->m, sip_st_to_tag(rq->st));
+	if (err) {
+		refuse(rq, err == -EBADMSG ? 400 : 503, NULL, DIAG_NONE, "a subscription needs a Contact");
+		return;
+	}
+	prm.local_tag    = sip_st_to_tag(rq->st);
+	prm.user_entity  = u->entity;
+	prm.event_id     = *id ? id : NULL;
+	prm.flags        = flags_of(rq);
+	prm.expires_at_s = app_wall_s() + seconds;
+	accept(rq, rq->conf, prm.local_tag, seconds, false);     /* before the first document in this turn's order */
+	if (sub_add(&s, rq->app, &prm)) {
+		mem_deref(prm.dlg);
+		log_warn(conf, "%s: no memory for a subscription", rq->conf->key);
+	}
+}
+
+void subscribe_on_refresh(struct uas_req *rq, struct sub *s)
+{
+	long seconds = expires(rq);
+
+	sip_dlg_target_refresh(s->dlg, rq->m);
+	if (seconds < 0)
+		seconds = rq->app->cfg.sub_min_s;
+	accept(rq, s->conf, NULL, seconds, seconds == 0);
+	s->expires_at_s = app_wall_s() + seconds;
+	if (seconds == 0) {
+		s->want_full = true;
+		sub_end(rq->app, s, "timeout");
+		return;
+	}
+	s->want_full   = true;                   /* clients refresh to close a gap (RFC 4575 4.6) */
+	s->retry_at_ms = 0;
+	confs_changed(&rq->app->confs, s->conf);
+}
