@@ -172,20 +172,33 @@ static void send_full(struct app *a, struct conf *c, struct sub *s, struct doc *
 	free(users);
 }
 
+/* The final NOTIFY carries the state where somebody waits for it: an unsubscribe (RFC 6665 4.4.1), the conference's end. */
+static struct doc *last_doc(struct conf *c, struct sub *s)
+{
+	struct roster_doc rd = { .conf = c, .version = s->flags & SUB_OWN_VERSION ? ++s->own_version : c->version, .full = true };
+	struct doc *d = s->want_full || !c->active ? render(&rd) : NULL;
+
+	if (d && d->text.l > limit_of(s->app, s))
+		d = mem_deref(d);
+	if (!d)
+		d = mem_zalloc(sizeof(*d), on_doc_destroy);
+	if (d)
+		d->reason = s->ending;
+	return d;
+}
+
 static void end_sub(struct app *a, struct conf *c, struct sub *s)
 {
-	struct doc *d = *s->ending ? mem_zalloc(sizeof(*d), on_doc_destroy) : NULL;
+	struct doc *d = *s->ending ? last_doc(c, s) : NULL;
 
-	if (d) {
-		d->reason = s->ending;
+	if (d)
 		deliver(a, c, s, d);
-		mem_deref(d);
-	}
 	sub_detach(a, s);
 	if (!d && !s->nqueue) {
 		TAILQ_REMOVE(&a->dying, s, le);
 		mem_deref(s);
 	}
+	mem_deref(d);
 }
 
 static void serve_subs(struct app *a, struct conf *c)
@@ -195,7 +208,7 @@ static void serve_subs(struct app *a, struct conf *c)
 
 	for (s = TAILQ_FIRST(&c->subs); s; s = next) {
 		next = TAILQ_NEXT(s, le);
-		if (s->want_full && !s->retry_at_ms && (!s->ending || *s->ending))
+		if (s->want_full && !s->retry_at_ms && !s->ending)
 			send_full(a, c, s, &full);
 		if (s->ending)
 			end_sub(a, c, s);
