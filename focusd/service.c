@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service.c - the Focus Factory: C3P scheduling commands in SERVICE (docs/c3p.md, schedule)
+ *
+ * The caller acts on his own conferences only: the factory URI's user is the caller. Malformed is 400 without a body;
+ * everything else a 200 with a C3P response, success or failure.
+ */
+#include <errno.h>
+#include "focusd/life.h"
+#include "focusd/record.h"
+#include "focusd/uas.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+
+static struct metric requests = METRIC_COUNTER("conclave_focus_factory_commands_total", "Scheduling commands taken");
+
+struct svc {
+	struct uas_req       *rq;
+	const struct c3p_req *req;
+	struct str            organizer, domain;
+};
+
+static void reply_begin(const struct svc *x, struct xmlw *w, struct buf *b)
+{
+	struct c3p_env env = { .request_id = x->req->request_id, .from = x->req->to, .to = x->req->from };
+
+	buf_init(b, 1024 * 1024);
+	c3p_begin_response(w, b, &env, C3P_SUCCESS, NULL);
+	xmlw_start(w, x->req->command);
+}
+
+static void reply_end(const struct svc *x, struct xmlw *w, struct buf *b)
+{
+	xmlw_end(w);
+	c3p_end(w);
+	answer_c3p(x->rq->app, x->rq->st, 200, b, DIAG_NONE, NULL);
+}
+
+static void fail(const struct svc *x, const char *reason)
+{
+	struct c3p_env env = { .request_id = x->req->request_id, .from = x->req->to, .to = x->req->from };
+	struct buf b;
+
+	buf_init(&b, 0);
+	c3p_simple_response(&b, &env, C3P_FAILURE, x->req->command, reason, NULL);
+	answer_c3p(x->rq->app, x->rq->st, 200, &b, DIAG_NONE, NULL);
+}
+
+static void write_types(const struct svc *x, struct xmlw *w)
+{
+	struct str rest = str_c(x->rq->app->cfg.mcu_types);
+
+	xmlw_start(w, "mcu-types");
+	while (!str_empty(rest)) {
+		char *t = str_dup(str_trim(str_cut(&rest, ',')));
+
+		xmlw_leaf(w, "mcuType", t);
+		mem_deref(t);
+	}
+	xmlw_end(w);
+}
+
+static void on_mcu_types(const struct svc *x)
+{
+	struct xmlw w;
+	struct buf b;
+
+	reply_begin(x, &w, &b);
+	write_types(x, &w);
+	reply_end(x, &w, &b);
+}
+
+static void on_capabilities(const struct svc *x)
+{
+	struct xmlw w;
+	struct buf b;
+
+	reply_begin(x, &w, &b);
+	xmlw_attr(&w, "capability-version", "0");
+	write_types(x, &w);
+	xmlw_start(&w, "anonymous-scheduling");
+	xmlw_leaf(&w, "enabled", x->rq->app->cfg.anonymous_allowed ? "true" : "false");
+	xmlw_end(&w);
+	reply_end(x, &w, &b);
+}
+
+static void reply_record(const struct svc *x, const struct conf *c)
+{
+	struct xmlw w;
+	struct buf b;
+
+	reply_begin(x, &w, &b);
+	record_encode(&w, c, true);
+	reply_end(x, &w, &b);
+}
+
+static bool same_organizer(const struct svc *x, const struct conf *c)
+{
+	return str_ieq(str_c(c->organizer), x->organizer) && str_ieq(str_c(c->domain), x->domain);
+}
+
+static struct conf *find(const struct svc *x, const char *conf_id)
+{
+	const struct c3p_keys *k = &x->req->keys;
+	struct c3p_uri u;
+
+	if (conf_id && *conf_id)
+		return conf_find(&x->rq->app->confs, x->organizer, x->domain, str_c(conf_id));
+	if (*k->conf_entity && c3p_uri_decode(&u, str_c(k->conf_entity)) == 0 && str_ieq(u.user, x->organizer) &&
+	    str_ieq(u.domain, x->domain))
+		return conf_find(&x->rq->app->confs, u.user, u.domain, u.id);
+	return NULL;
+}
+
+static unsigned count(const struct svc *x)
+{
+	unsigned n = 0;
+
+	for (const struct conf *c = x->rq->app->confs.by_key; c; c = c->hh.next)
+		n += same_organizer(x, c);
+	return n;
+}
+
+static const char *add(const struct svc *x, const struct record *r, struct conf **cp)
+{
+	char *org = str_dup(x->organizer), *domain = str_dup(x->domain);
+	struct conf_prm prm = { .organizer = org, .domain = domain, .conf_id = r->conf_id, .subject = r->subject,
+				.policy = r->policy, .expiry_s = r->expiry_s, .invited = r->invited.l ? r->invited.p : "",
+				.types = r->types.p };
+	int err = org && domain ? conf_add(cp, &x->rq->app->confs, &prm) : -ENOMEM;
+
+	mem_deref(org);
+	mem_deref(domain);
+	if (!err) {
+		cstr_set(&(*cp)->display, r->display);
+		(*cp)->updated_s = app_wall_s();
+	}
+	return err == -EEXIST ? "conferenceExists" : err ? "serverBusy" : NULL;
+}
+
+static void on_add(const struct svc *x)
+{
+	struct conf *c = NULL;
+	struct record r;
+	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"), NULL);
+
+	if (!why && find(x, r.conf_id))
+		why = "conferenceExists";
+	if (!why && count(x) >= (unsigned)x->rq->app->cfg.max_conferences)
+		why = "maxConferencesExceeded";
+	if (!why)
+		why = add(x, &r, &c);
+	record_fini(&r);
+	if (why) {
+		fail(x, why);
+		return;
+	}
+	log_info(conf, "%s: scheduled", c->key);
+	reply_record(x, c);
+}
+
+static void on_modify(const struct svc *x)
+{
+	struct record r;
+	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"), NULL);
+	struct conf *c = r.conf_id ? find(x, r.conf_id) : NULL;
+
+	if (!why && !c)
+		why = "conferenceDoesntExist";
+	if (!why && (!r.has_version || r.version != c->record_version))
+		why = "invalidVersion";
+	if (!why && (cstr_set(&c->subject, r.subject ? r.subject : "") || cstr_set(&c->display, r.display) ||
+		     cstr_set(&c->invited, r.invited.l ? r.invited.p : "") || cstr_set(&c->types, r.types.p)))
+		why = "serverBusy";
+	if (!why) {
+		c->policy   = r.policy;
+		c->expiry_s = r.expiry_s;
+		c->record_version++;
+		c->updated_s = app_wall_s();
+		c->chg_desc  = true;
+		conf_touch(&x->rq->app->confs, c);
+		confs_changed(&x->rq->app->confs, c);
+	}
+	record_fini(&r);
+	if (why)
+		fail(x, why);
+	else
+		reply_record(x, c);
+}
+
+static void on_delete(const struct svc *x)
+{
+	struct conf *c = find(x, x->req->keys.conf_id);
+	struct xmlw w;
+	struct buf b;
+
+	if (!c || c->removing) {
+		fail(x, "conferenceDoesntExist");
+		return;
+	}
+	reply_begin(x, &w, &b);
+	xmlw_start(&w, "ci:conference-info");
+	xmlw_attr(&w, "entity", c->focus_uri);
+	xmlw_end(&w);
+	reply_end(x, &w, &b);
+	log_info(conf, "%s: deleted", c->key);
+	life_remove(x->rq->app, c);
+}
+
+static void on_get(const struct svc *x)
+{
+	struct conf *c = find(x, x->req->keys.conf_id);
+
+	if (c)
+		reply_record(x, c);
+	else
+		fail(x, "conferenceDoesntExist");
+}
+
+static void on_list(const struct svc *x)
+{
+	int64_t now = app_wall_s();
+	unsigned n = 0;
+	struct xmlw w;
+	struct buf b;
+
+	reply_begin(x, &w, &b);
+	xmlw_start(&w, "conferences");
+	for (const struct conf *c = x->rq->app->confs.by_key; c && n < 1000; c = c->hh.next)
+		if (same_organizer(x, c) && (!c->expiry_s || c->expiry_s > now || c->active)) {
+			record_encode(&w, c, false);
+			n++;
+		}
+	xmlw_end(&w);
+	reply_end(x, &w, &b);
+}
+
+static const struct { const char *name; void (*handler)(const struct svc *x); } commands[] = {
+	{ "getConferencingCapabilities", on_capabilities },
+	{ "getAvailableMcuTypes",        on_mcu_types },
+	{ "addConference",               on_add },
+	{ "modifyConference",            on_modify },
+	{ "deleteConference",            on_delete },
+	{ "getConference",               on_get },
+	{ "getConferences",              on_list },
+};
+
+static void execute(const struct svc *x)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (cstr_eq(x->req->command, commands[i].name)) {
+			commands[i].handler(x);
+			return;
+		}
+	fail(x, "notSupported");
+}
+
+/* The factory URI of the caller himself. */
+static bool own_factory(const struct uas_req *rq)
+{
+	struct sip_uri me;
+
+	return !rq->plain && rq->type == C3P_FOCUSFACTORY && sip_uri_decode(&me, str_c(rq->caller.entity)) == 0 &&
+	       str_ieq(me.user, rq->uri.user) && str_ieq(me.host, rq->uri.domain);
+}
+
+void service_on_request(struct uas_req *rq)
+{
+	struct c3p_req req = { 0 };
+	struct svc x = { .rq = rq, .req = &req, .organizer = rq->uri.user, .domain = rq->uri.domain };
+	char *to = str_dup(sip_msg_ruri(rq->m));
+	enum diag diag = DIAG_NONE;
+	const char *text = "out of memory";
+	int code = 503;
+
+	metric_register(&requests, 1);
+	metric_inc(&requests);
+	if (!to)
+		;
+	else if (caller_auth(&rq->caller) != AUTH_ENTERPRISE) {
+		code = 403, diag = DIAG_FORBIDDEN, text = "only users of this domain schedule conferences";
+	} else if (!str_istarts(sip_msg_hdr(rq->m, "Content-Type", 0), STR(C3P_CTYPE))) {
+		code = 415, text = "C3P is expected here";
+	} else if (c3p_req_decode(&req, sip_msg_body(rq->m))) {
+		code = 400, diag = DIAG_NOT_C3P, text = "the body is not a C3P request";
+	} else if (!own_factory(rq)) {
+		code = 403, diag = DIAG_TO, text = "not your focus factory";
+	} else {
+		rq->conf = NULL;                 /* the keys name a record, not the target */
+		code = uas_c3p_check(rq, &req, to, &diag, &text);
+	}
+	if (code)
+		answer(rq->app, rq->st, &(struct answer){ .code = code, .diag = diag, .text = text,
+							   .hdrs = code == 415 ? "Accept: " C3P_CTYPE "\r\n" : NULL });
+	else
+		execute(&x);
+	c3p_req_fini(&req);
+	mem_deref(to);
+}
