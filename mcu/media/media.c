@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* media.c - the handles of the signalling thread, see media.h
+ *
+ * handle -> message -> worker; worker -> news queue -> mailbox -> callback. Between the two stands a link: it outlives
+ * the handle until the worker has said that it let go, so news for a handle that is gone find a link without a leg and
+ * are dropped. Freeing uses messages that are part of the link and so cannot fail. A port goes back to the pool when
+ * its sockets are closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "mcu/media/media_priv.h"
+
+#define IDLE_MS_DEFAULT 60000u
+#define WORKERS_MAX     64u
+
+struct media {
+	struct mbox    *mbox;
+	struct ports    ports;
+	struct worker **workers;
+	unsigned        nworkers;
+	struct link    *links;
+	pthread_mutex_t lock;                    /* news, posted */
+	bool            locks, posted, receiving;
+	struct news    *news, **news_last;
+};
+
+struct mroom {
+	struct media  *m;
+	struct worker *w;
+	struct wroom  *half;
+	struct link   *link;
+};
+
+struct mleg {
+	struct mroom    *r;
+	struct wleg     *half;
+	struct link     *link;
+	mleg_event_cb   *cb;
+	void            *arg;
+	uint16_t         port;
+	uint32_t         ssrc;
+	bool             set;
+	struct mleg_set  last;                   /* holds keys: wiped */
+};
+
+/* --- links */
+static struct link *link_alloc(struct media *m, struct worker *w)
+{
+	struct link *k = mem_zalloc(sizeof(*k), NULL);
+
+	if (!k)
+		return NULL;
+	k->media = m;
+	k->w = w;
+	k->free_msg.embedded = true;
+	k->freed.embedded = true;
+	k->freed.link = k;
+	k->next = m->links;
+	if (k->next)
+		k->next->prev = &k->next;
+	k->prev = &m->links;
+	m->links = k;
+	return k;
+}
+
+static void link_free(struct link *k)
+{
+	*k->prev = k->next;
+	if (k->next)
+		k->next->prev = k->prev;
+	if (k->port) {
+		ports_put(&k->media->ports, k->port);
+		k->w->load--;
+	}
+	mem_deref(k);
+}
+
+/* --- news: from any thread to the loop */
+void media_news(struct media *m, struct news *n)
+{
+	bool post;
+
+	n->next = NULL;
+	pthread_mutex_lock(&m->lock);
+	*m->news_last = n;
+	m->news_last = &n->next;
+	post = !m->posted;
+	m->posted = true;
+	pthread_mutex_unlock(&m->lock);
+	if (post && mbox_post(m->mbox, m)) {             /* tried again with the next one */
+		pthread_mutex_lock(&m->lock);
+		m->posted = false;
+		pthread_mutex_unlock(&m->lock);
+	}
+}
+
+static struct news *take_one(struct media *m)
+{
+	struct news *n;
+
+	pthread_mutex_lock(&m->lock);
+	n = m->news;
+	if (n)
+		m->news = n->next;
+	if (!m->news)
+		m->news_last = &m->news;
+	if (!n)
+		m->posted = false;
+	pthread_mutex_unlock(&m->lock);
+	return n;
+}
+
+static void deliver(struct news *n)
+{
+	struct mleg *l = n->link->leg;
+	struct link *k = n->link;
+	struct news c;
+
+	if (n->embedded) {
+		link_free(k);
+		return;
+	}
+	c = *n;
+	mem_deref(n);
+	if (!l)
+		return;
+	if (c.kind == NEWS_EVENT && l->cb)
+		l->cb(l, c.ev, c.v, l->arg);
+	else if (c.kind == NEWS_STATS && c.cb)
+		c.cb(&c.st, c.arg);
+}
+
+/* A callback may drop the last reference to the engine: hold one meanwhile. */
+static void on_mbox(void *msg, void *arg)
+{
+	struct media *m = mem_ref(arg);
+	struct news *n;
+
+	(void)msg;
+	while ((n = take_one(m)))
+		deliver(n);
+	mem_deref(m);
+}
+
+/* --- the engine */
+static void media_destructor(void *arg)
+{
+	struct media *m = arg;
+	struct news *n;
+
+	for (unsigned i = 0; i < m->nworkers; i++) {
+		worker_stop(m->workers[i]);
+		mem_deref(m->workers[i]);
+	}
+	mem_deref(m->workers);
+	while (m->locks && (n = take_one(m)))
+		if (!n->embedded)
+			mem_deref(n);
+	while (m->links)
+		link_free(m->links);
+	m->mbox = mem_deref(m->mbox);
+	ports_fini(&m->ports);
+	if (m->locks)
+		pthread_mutex_destroy(&m->lock);
+}
+
+static int start_workers(struct media *m, const struct media_prm *prm)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = prm->workers ? prm->workers : cores > 0 ? (unsigned)cores : 1;
+	unsigned mix = prm->mix_max ? prm->mix_max : 3;
+	int err;
+
+	n = n > WORKERS_MAX ? WORKERS_MAX : n;
+	mix = mix > MIX_LIMIT ? MIX_LIMIT : mix;
+	m->workers = mem_zalloc(n * sizeof(*m->workers), NULL);
+	if (!m->workers)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *w = mem_zalloc(sizeof(*w), NULL);
+
+		if (!w)
+			return -ENOMEM;
+		err = worker_start(w, m, i, prm->idle_ms ? prm->idle_ms : IDLE_MS_DEFAULT, mix);
+		if (err) {
+			mem_deref(w);
+			return err;
+		}
+		m->workers[m->nworkers++] = w;
+	}
+	return 0;
+}
+
+int media_alloc(struct media **mp, const struct media_prm *prm)
+{
+	struct media *m;
+	int err;
+
+	if (!prm->loop || !prm->ip)
+		return -EINVAL;
+	m = mem_zalloc(sizeof(*m), media_destructor);
+	if (!m)
+		return -ENOMEM;
+	metric_register(media_metrics, M_N);
+	voice_init();
+	m->news_last = &m->news;
+	err = -pthread_mutex_init(&m->lock, NULL);
+	m->locks = !err;
+	if (!err)
+		err = ports_init(&m->ports, prm->ip, prm->port_min, prm->port_max);
+	if (!err)
+		err = mbox_alloc(&m->mbox, prm->loop, on_mbox, m);
+	if (!err)
+		err = start_workers(m, prm);
+	if (err)
+		mem_deref(m);
+	else
+		*mp = m;
+	return err;
+}
+
+/* --- rooms */
+static struct msg *msg_new(enum msg_kind kind, struct wroom *r, struct wleg *l)
+{
+	struct msg *m = mem_zalloc(sizeof(*m), NULL);
+
+	if (m) {
+		m->kind = kind;
+		m->room = r;
+		m->leg = l;
+	}
+	return m;
+}
+
+static void room_destructor(void *arg)
+{
+	struct mroom *r = arg;
+
+	if (r->link) {                                   /* the worker knows of it */
+		r->link->free_msg.kind = MSG_ROOM_FREE;
+		r->link->free_msg.room = r->half;
+		worker_post(r->w, &r->link->free_msg);
+	} else {
+		mem_deref(r->half);
+	}
+	mem_deref(r->m);
+}
+
+static struct worker *least_loaded(struct media *m)
+{
+	struct worker *best = m->workers[0];
+
+	for (unsigned i = 1; i < m->nworkers; i++)
+		if (m->workers[i]->load < best->load)
+			best = m->workers[i];
+	return best;
+}
+
+int mroom_alloc(struct mroom **rp, struct media *m, const char *id)
+{
+	struct mroom *r = mem_zalloc(sizeof(*r), room_destructor);
+	struct msg *msg;
+
+	if (!r)
+		return -ENOMEM;
+	r->m = mem_ref(m);
+	r->w = least_loaded(m);
+	r->half = wroom_alloc();
+	msg = r->half ? msg_new(MSG_ROOM_ADD, r->half, NULL) : NULL;
+	r->link = msg ? link_alloc(m, r->w) : NULL;
+	if (!r->link) {
+		mem_deref(msg);
+		mem_deref(r);
+		return -ENOMEM;
+	}
+	r->half->w = r->w;
+	r->half->link = r->link;
+	r->half->floor_last = LEVEL_SILENCE;
+	snprintf(r->half->id, sizeof(r->half->id), "%s", id ? id : "");
+	worker_post(r->w, msg);
+	*rp = r;
+	return 0;
+}
+
+void mroom_tones(struct mroom *r, bool join_leave)
+{
+	struct msg *m = msg_new(MSG_ROOM_TONES, r->half, NULL);
+
+	if (!m)
+		return;
+	m->a = join_leave;
+	worker_post(r->w, m);
+}
+
+/* --- legs */
+static void leg_destructor(void *arg)
+{
+	struct mleg *l = arg;
+
+	explicit_bzero(&l->last, sizeof(l->last));
+	if (l->link) {
+		l->link->leg = NULL;
+		l->link->free_msg.kind = MSG_LEG_FREE;
+		l->link->free_msg.leg = l->half;
+		worker_post(l->r->w, &l->link->free_msg);
+	} else {
+		mem_deref(l->half);
+	}
+	mem_deref(l->r);
+}
+
+static uint32_t random_ssrc(void)
+{
+	uint32_t v = 0;
+
+	while (!v)
+		(void)!getrandom(&v, sizeof(v), 0);
+	return v;
+}
+
+int mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg)
+{
+	struct mleg *l = mem_zalloc(sizeof(*l), leg_destructor);
+	struct msg *msg = NULL;
+	int err = -ENOMEM;
+
+	if (!l)
+		return err;
+	l->r = mem_ref(r);
+	l->cb = cb;
+	l->arg = arg;
+	l->ssrc = random_ssrc();
+	l->half = wleg_alloc();
+	if (!l->half)
+		goto out;
+	msg = msg_new(MSG_LEG_ADD, r->half, l->half);
+	if (!msg)
+		goto out;
+	l->link = link_alloc(r->m, r->w);
+	if (!l->link)
+		goto out;
+	err = ports_open(&r->m->ports, &l->half->sk);
+	if (err) {
+		link_free(l->link);
+		l->link = NULL;
+		log_warn(media, "no port pair for leg %s: %s", id ? id : "", strerror(-err));
+		goto out;
+	}
+	l->port = l->link->port = l->half->sk.port;
+	l->link->leg = l;
+	l->half->link = l->link;
+	l->half->ssrc = l->ssrc;
+	snprintf(l->half->id, sizeof(l->half->id), "%s", id ? id : "");
+	r->w->load++;
+	worker_post(r->w, msg);
+	*lp = l;
+out:
+	if (err) {
+		mem_deref(msg);
+		mem_deref(l);
+	}
+	return err;
+}
+
+uint16_t mleg_port(const struct mleg *l) { return l->port; }
+uint32_t mleg_ssrc(const struct mleg *l) { return l->ssrc; }
+
+/* --- mleg_set */
+static bool same_key(const struct mleg *l, const struct mleg_set *s, const uint8_t *a, const uint8_t *b)
+{
+	return l->set && l->last.srtp == s->srtp &&
+	       (!s->srtp || (l->last.suite == s->suite && l->last.key_len == s->key_len && !memcmp(a, b, s->key_len)));
+}
+
+static int set_addresses(const struct mleg *l, struct leg_update *u)
+{
+	sa_family_t family = l->r->m->ports.ip.sa.sa_family;
+	struct mleg_set *s = &u->s;
+	int err;
+
+	u->new_peer = !l->set || strcmp(l->last.addr, s->addr) || l->last.port != s->port ||
+		      l->last.rtcp_port != s->rtcp_port;
+	if (!u->new_peer || !s->addr[0])
+		return 0;
+	err = usa_parse(&u->peer, s->addr, s->port);
+	if (err)
+		return err;
+	if (usa_any(&u->peer) || !s->port) {             /* learn only */
+		memset(&u->peer, 0, sizeof(u->peer));
+		return 0;
+	}
+	err = usa_to_family(&u->peer, family);
+	u->rtcp_peer = u->peer;
+	usa_set_port(&u->rtcp_peer, s->rtcp_port ? s->rtcp_port : (uint16_t)(s->port + 1));
+	return err;
+}
+
+static int set_keys(const struct mleg *l, struct leg_update *u)
+{
+	const struct mleg_set *s = &u->s;
+	int err = 0;
+
+	u->new_in = !same_key(l, s, l->last.key_in, s->key_in);
+	u->new_out = !same_key(l, s, l->last.key_out, s->key_out);
+	if (s->srtp && s->key_len > SRTP_MAX_KEY)
+		return -EINVAL;
+	if (s->srtp && u->new_in)
+		err = srtp_ctx_alloc(&u->in, s->suite, s->key_in, s->key_len);
+	if (!err && s->srtp && u->new_out)
+		err = srtp_ctx_alloc(&u->out, s->suite, s->key_out, s->key_len);
+	return err;
+}
+
+/* Packet times that the codec can do: Opus knows no frames of 30 and 50 ms. */
+static int normalize(struct mleg_set *s)
+{
+	if (s->codec > MCODEC_OPUS || s->pt_send > 127 || s->pt_recv > 127 || !memchr(s->addr, 0, sizeof(s->addr)))
+		return -EINVAL;
+	if (!s->ptime_ms)
+		s->ptime_ms = TICK_MS;
+	s->ptime_ms -= s->ptime_ms % 10;
+	s->ptime_ms = s->ptime_ms < 10 ? 10 : s->ptime_ms > 60 ? 60 : s->ptime_ms;
+	if (s->codec == MCODEC_OPUS && (s->ptime_ms == 30 || s->ptime_ms == 50))
+		s->ptime_ms -= 10;
+	if (s->codec != MCODEC_OPUS)
+		s->opus_bitrate = 0;
+	return 0;
+}
+
+static void update_destructor(void *arg)
+{
+	struct leg_update *u = arg;
+
+	mem_deref(u->in);
+	mem_deref(u->out);
+	explicit_bzero(&u->s, sizeof(u->s));
+}
+
+int mleg_set(struct mleg *l, const struct mleg_set *s)
+{
+	struct leg_update *u = mem_zalloc(sizeof(*u), update_destructor);
+	struct msg *m = msg_new(MSG_LEG_SET, NULL, l->half);
+	int err = -ENOMEM;
+
+	if (!u || !m)
+		goto out;
+	u->s = *s;
+	err = normalize(&u->s);
+	if (!err)
+		err = set_addresses(l, u);
+	if (!err)
+		err = set_keys(l, u);
+	if (err)
+		goto out;
+	l->last = u->s;
+	l->set = true;
+	explicit_bzero(u->s.key_in, sizeof(u->s.key_in));
+	explicit_bzero(u->s.key_out, sizeof(u->s.key_out));
+	m->set = u;
+	worker_post(l->r->w, m);
+	return 0;
+out:
+	mem_deref(u);
+	mem_deref(m);
+	return err;
+}
+
+/* The one word that both threads share: muting must not fail for want of memory. */
+void mleg_mute(struct mleg *l, bool ingress, bool egress)
+{
+	atomic_store_explicit(&l->half->mute_req, (ingress ? 1u : 0) | (egress ? 2u : 0), memory_order_relaxed);
+}
+
+void mleg_tone(struct mleg *l, unsigned hz, unsigned ms)
+{
+	struct msg *m = msg_new(MSG_LEG_TONE, NULL, l->half);
+
+	if (!m)
+		return;
+	m->a = hz;
+	m->b = ms;
+	worker_post(l->r->w, m);
+}
+
+int mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg)
+{
+	struct msg *m = msg_new(MSG_LEG_STATS, NULL, l->half);
+
+	if (!m)
+		return -ENOMEM;
+	m->cb = cb;
+	m->arg = arg;
+	worker_post(l->r->w, m);
+	return 0;
+}

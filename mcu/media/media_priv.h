@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* media_priv.h - what the files of the media engine share
+ *
+ * Two threads, two halves. The signalling thread holds the handles (struct media, mroom, mleg: media.c). The worker
+ * holds what moves sound (struct wroom, wleg: room.c, leg.c, ...). A half never reads the other's memory; they send
+ * messages: struct msg down through worker_post(), struct news up through media_news().
+ *
+ *   worker.c   thread, slots, message queue          room.c    one tick of a room: who is mixed, the sums, the senders
+ *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
+ *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
+ *   stream.c   frames -> payloads: shared and private encoders
+ */
+#ifndef MEDIA_MEDIA_PRIV_H
+#define MEDIA_MEDIA_PRIV_H
+#include <pthread.h>
+#include <stdatomic.h>
+#include "lib/base/metric.h"
+#include "lib/rtp/rtcp.h"
+#include "lib/rtp/rtp.h"
+#include "mcu/audio/codec.h"
+#include "mcu/audio/level.h"
+#include "mcu/audio/mix.h"
+#include "mcu/audio/resample.h"
+#include "mcu/audio/tone.h"
+#include "mcu/audio/vad.h"
+#include "mcu/media/jbuf.h"
+#include "mcu/media/media.h"
+#include "mcu/media/pool.h"
+#include "mcu/media/sock.h"
+
+#define TICK_US      20000
+#define TICK_MS      20u
+#define SLOTS        4u
+#define SLOT_US      (TICK_US / (int)SLOTS)
+#define TICKS(ms)    ((unsigned)(ms) / TICK_MS)
+#define FRAME_MAX    960u             /* samples of one tick at the highest rate */
+#define MIX_LIMIT    6u               /* largest mix set */
+#define CAND_MAX     12u
+#define CAND_DECODE  6u               /* so many loud ones are decoded though not in the mix */
+
+enum rate { R8, R16, R48, NRATES };
+static const uint32_t rate_hz[NRATES] = { 8000, 16000, 48000 };
+static inline size_t rate_frame(enum rate r) { return rate_hz[r] / 50; }
+
+/* --- counters of the engine (worker.c) */
+enum { M_RX, M_TX, M_BAD, M_AUTH, M_REPLAY, M_SOURCE, M_LOOP, M_LATE_PKT, M_LOST, M_DROPS, M_LATE_TICK, M_SKIPPED,
+       M_SEND_ERR, M_NOMEM, M_ENCODES, M_DECODES, M_RTCP_RX, M_RTCP_TX, M_LEGS, M_ROOMS, M_SLOT_MAX, M_N };
+extern struct metric media_metrics[M_N];
+
+/* --- one encoder and what it makes of a frame: a profile's (for all listeners) or a talker's own */
+#define STREAM_OUT 2u
+struct stream {
+	const struct codec *codec;
+	struct codec_enc   *enc;         /* allocated with the first frame */
+	enum rate           rate;
+	unsigned            bitrate, ptime_ms;
+	struct mix_limiter  lim;
+	int16_t            *pcm;         /* gathers frames unless ptime is one tick */
+	size_t              fill;
+	unsigned            nout;        /* payloads made in this tick */
+	struct { size_t len; uint8_t data[1280]; } out[STREAM_OUT];
+};
+void stream_init(struct stream *s, enum mcodec codec, unsigned ptime_ms, unsigned bitrate);
+void stream_fini(struct stream *s);
+int  stream_join(struct stream *s, const struct stream *of);   /* the same place between two packets as `of` */
+void stream_tick(struct stream *s, const int16_t *frame, bool encode);
+static inline uint32_t stream_step(const struct stream *s) { return s->codec->rtp_clock / 1000 * s->ptime_ms; }
+
+/* Listeners with equal wishes share one encoder. */
+struct profile {
+	struct profile *next;
+	enum mcodec     codec;
+	unsigned        nrefs;           /* legs that have it */
+	uint64_t        done;            /* room tick of its last frame */
+	bool            silent;          /* what muted receivers get */
+	struct stream   s;
+};
+
+/* --- what a leg needs only while it may be heard */
+struct voice {
+	struct codec_dec *dec;
+	struct resample  *rs[NRATES];    /* own rate to the mix's, where it differs */
+	struct mix_gain   gain;          /* mute, entering and leaving the mix */
+	size_t            size;          /* of pcm, samples */
+	bool              stale;         /* packets went by undecoded: what pcm holds is not what was said */
+	int16_t           pcm[];
+};
+
+struct wroom;
+struct worker;
+struct link;                             /* the way back to the handle, see media.c */
+
+/* --- worker's half of a leg */
+struct wleg {
+	struct wroom     *room;
+	struct link      *link;
+	unsigned          index, hot_index;      /* in the room's tables */
+	struct sock_pair  sk;
+	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
+	bool want_in_mute, want_out_mute;        /* as last seen in mute_req */
+	bool marker, relatch_ok, connected;
+	uint8_t pt_send, pt_recv, dtmf_pt, cn_pt, level_ext;
+	enum mcodec codec_id;
+	const struct codec *codec;
+	enum rate   rate;
+	_Atomic unsigned mute_req;               /* 1 ingress, 2 egress: the one word both threads touch; cannot fail */
+
+	/* receive */
+	struct srtp_ctx  *in, *old_in;           /* the key before the last re-INVITE is good for 2 s more */
+	int64_t           old_in_until;
+	union usa         peer, rtcp_peer, cand;
+	unsigned          ncand;                 /* authenticated packets in a row from cand */
+	uint32_t          cand_ssrc;
+	unsigned          nssrc;
+	struct rtp_source src;
+	bool              has_src;
+	struct jbuf       jb;
+	int64_t           started_us, last_rx_us, last_valid_us, auth_fail_us;
+	unsigned          auth_fails, unknown_pt;
+	uint32_t          dtmf_ts;
+	uint8_t           dtmf_n;
+	bool              dtmf_open, dtmf_done, dtmf_seen;
+	uint8_t           dtmf_event;
+	int64_t           dtmf_us;
+
+	/* level and talk */
+	struct vad vad;
+	struct voice *voice;
+	const int16_t *frame;                    /* this tick's samples, own rate; NULL: nothing to hear */
+	bool     loud, in_mix, talk_told;
+	uint8_t  loud_ticks, push_ticks, mix_at;
+	int8_t   pkt_level;                      /* of the packet that plays, before decoding */
+	uint32_t fill, used;                     /* samples due: from fill's start, used ones were this tick's */
+	uint16_t quiet_ticks, gap_ticks;
+	uint16_t idle_voice;                     /* seconds without need of a decoder */
+
+	/* send */
+	struct srtp_ctx *out;
+	struct profile  *prof, *silent;
+	struct stream   *own;                    /* private encoder */
+	uint16_t         own_ticks;              /* how long it has not been needed */
+	struct mix_gain  out_gain;
+	struct tone      tone;
+	uint32_t         ssrc, tx_ts, tx_step;
+	uint16_t         tx_seq;
+	uint64_t         tx_tick;                /* room tick up to which tx_ts has run */
+
+	/* reports */
+	int64_t   rtcp_due_us;
+	uint32_t  rtt_us, drops;
+	uint8_t   peer_fraction_lost;
+	char      cname[24];
+	struct mleg_stats st;
+	unsigned  id_len;
+	char      id[40];
+};
+
+struct wroom {
+	struct worker  *w;
+	struct link    *link;
+	struct wroom   *next;                    /* in its slot */
+	unsigned        slot;
+	bool            tones;
+	uint64_t        tick;
+	struct wleg   **legs, **hot;
+	unsigned        nlegs, cap, nhot;
+	struct wleg    *mix[MIX_LIMIT];          /* the set, dominant first */
+	struct wleg    *leaving[MIX_LIMIT];      /* fade out in this tick */
+	unsigned        nmix, nleaving, nparts;
+	struct part { struct wleg *leg; const int16_t *pcm[NRATES]; } part[2 * MIX_LIMIT];   /* what is summed */
+	bool            quiet;                   /* nothing was */
+	struct wleg    *cand[CAND_MAX];
+	unsigned        ncand;
+	unsigned        nsend[NRATES];           /* legs that are sent to, by rate */
+	int             floor_last;              /* level that was last among the decoded, when their places were all taken */
+	struct profile *profiles;
+	struct mix_limiter lim[NRATES];
+	struct tone     chime[NRATES];
+	unsigned        chime_hz;                /* waiting for the one that plays */
+	char            id[64];
+};
+
+/* --- messages down */
+enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_SET, MSG_LEG_TONE,
+		MSG_LEG_STATS, MSG_STOP };
+struct leg_update {                              /* contexts: owned by the message until the leg takes them */
+	struct mleg_set  s;                      /* keys wiped */
+	bool             new_in, new_out, new_peer;
+	struct srtp_ctx *in, *out;
+	union usa        peer, rtcp_peer;
+};
+struct msg {
+	struct msg    *next;
+	enum msg_kind  kind;
+	bool           embedded;                 /* part of another object: not freed after use */
+	struct wroom  *room;
+	struct wleg   *leg;
+	unsigned       a, b;
+	struct leg_update *set;
+	mleg_stats_cb *cb;
+	void          *arg;
+};
+
+/* --- news up */
+enum news_kind { NEWS_EVENT, NEWS_STATS, NEWS_LEG_FREED, NEWS_ROOM_FREED };
+struct news {
+	struct news      *next;
+	enum news_kind    kind;
+	bool              embedded;
+	struct link      *link;
+	enum mleg_event   ev;
+	int               v;
+	mleg_stats_cb    *cb;
+	void             *arg;
+	struct mleg_stats st;
+};
+struct link {                                    /* lives until the worker has let go of its half */
+	struct link  *next, **prev;
+	struct media *media;
+	struct mleg  *leg;                       /* NULL once the handle is freed */
+	struct mroom *room;
+	uint16_t      port;
+	struct worker *w;
+	struct msg    free_msg;                  /* freeing must not need memory */
+	struct news   freed;
+};
+void media_news(struct media *m, struct news *n);         /* any thread; takes n */
+
+/* --- worker.c */
+#define COLD_MAX 64
+struct worker {
+	struct media    *media;
+	unsigned         id;
+	pthread_t        thread;
+	bool             running;
+	int              epfd, wakefd;
+	bool             stop;
+	_Atomic(struct msg *) inbox;             /* newest first */
+	unsigned         load;                   /* legs; the signalling thread's */
+	struct wroom    *slot[SLOTS];
+	unsigned         nrooms;
+	uint64_t         next_slot;              /* number of the slot that comes next; slot * 5 ms + epoch is its time */
+	int64_t          epoch_us;
+	unsigned         idle_ms, mix_max;
+	uint64_t         rnd;
+	struct pool      pool;
+	struct inbox     in;
+	struct outbox    out;
+	int32_t          acc[NRATES][FRAME_MAX], tmp[FRAME_MAX];
+	int16_t          bus[NRATES][FRAME_MAX], pcm[FRAME_MAX];
+	int16_t          part[2 * MIX_LIMIT][NRATES][FRAME_MAX + 64];
+};
+int  worker_start(struct worker *w, struct media *m, unsigned id, unsigned idle_ms, unsigned mix_max);
+void worker_stop(struct worker *w);                        /* joins; everything it held is freed */
+void worker_post(struct worker *w, struct msg *m);         /* takes m */
+int64_t  now_us(void);
+uint32_t worker_rnd(struct worker *w);
+void worker_watch(struct worker *w, struct wleg *l, bool rtcp, bool on);
+
+/* --- room.c */
+void wroom_tick(struct wroom *r, int64_t tick_us);
+void wroom_skip(struct wroom *r, uint64_t ticks);          /* ticks that were never run */
+int  wroom_add_leg(struct wroom *r, struct wleg *l);         /* -ENOMEM */
+void wroom_del_leg(struct wroom *r, struct wleg *l);
+void wroom_heat(struct wroom *r, struct wleg *l, bool hot);
+struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime_ms, unsigned bitrate, bool silent);
+void wroom_profile_put(struct wroom *r, struct profile *p);
+void wroom_chime(struct wroom *r, bool join);
+struct wroom *wroom_alloc(void);
+
+/* --- leg.c: receiving and the life of a leg */
+extern const struct codec *const media_codecs[4];          /* by enum mcodec */
+enum rate codec_rate(const struct codec *c);
+void wleg_set(struct wleg *l, struct leg_update *u, int64_t now);
+void wleg_receive(struct wleg *l, int64_t now);             /* drains the RTP socket */
+void wleg_receive_rtcp(struct wleg *l, int64_t now);
+void wleg_second(struct wleg *l, int64_t now);              /* housekeeping, once a second */
+void wleg_event(struct wleg *l, enum mleg_event ev, int v);
+void wleg_valid(struct wleg *l, int64_t now);
+void wleg_stats(struct wleg *l, struct mleg_stats *st);
+struct wleg *wleg_alloc(void);                              /* mem_deref() closes its sockets */
+
+/* --- voice.c */
+void voice_init(void);                                      /* tables, once */
+void voice_pull(struct wleg *l, int64_t tick_us);           /* sets frame, loud and the level */
+void voice_free(struct wleg *l);
+int  voice_level(const struct wleg *l);
+bool voice_known_level(const struct wleg *l);
+int  voice_payload_level(const struct wleg *l, const uint8_t *p, size_t n);
+
+/* --- leg_tx.c */
+void wleg_send(struct wleg *l, const struct stream *s, const uint32_t *csrc, unsigned ncsrc);
+void wleg_pass(struct wleg *l, uint64_t ticks);             /* time went by without a packet */
+
+/* --- leg_rtcp.c */
+void wleg_report(struct wleg *l, int64_t now, bool bye);
+void wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);
+void wleg_rtcp_later(struct wleg *l, int64_t now, bool first);
+
+#endif

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* room.c - one tick of a room
+ *
+ *   each leg that receives: its datagrams, then its sound of this tick (voice.c)
+ *   select():   the loud ones against the mix set: at most mix_max, with hysteresis
+ *   parts():    the set's samples, ramped, at every rate that someone listens at (equal codecs: no conversion at all)
+ *   sums():     one sum per rate, chimes added, limited: what listeners hear
+ *   senders():  who is in the mix (or has a tone, or is being muted) gets sum minus own part through an encoder of its
+ *               own; all others take their profile's payload
+ *
+ * A private encoder starts afresh when its leg enters the mix, so its first packet needs no past. It is given up at
+ * once for codecs without memory, else in silence or after 3 s.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "lib/base/mem.h"
+#include "mcu/media/media_priv.h"
+
+#define HANG_MS       700u      /* stays in the mix so long after the last loud frame */
+#define ENTER_DB      6         /* louder than the weakest by so much ... */
+#define ENTER_TICKS   3u        /* ... for so many frames takes its place */
+#define KEEP_OWN_MS   3000u
+#define KEEP_QUIET_MS 200u
+#define CHIME_MS      160u
+#define CHIME_DBOV    (-32)
+#define JOIN_HZ       880u
+#define LEAVE_HZ      440u
+
+/* --- tables of legs */
+void wroom_heat(struct wroom *r, struct wleg *l, bool hot)
+{
+	if (l->hot == hot)
+		return;
+	l->hot = hot;
+	if (hot) {
+		l->hot_index = r->nhot;
+		r->hot[r->nhot++] = l;
+	} else {
+		r->hot[l->hot_index] = r->hot[--r->nhot];
+		r->hot[l->hot_index]->hot_index = l->hot_index;
+	}
+	worker_watch(r->w, l, false, !hot);
+}
+
+int wroom_add_leg(struct wroom *r, struct wleg *l)
+{
+	if (r->nlegs == r->cap) {
+		unsigned cap = r->cap ? 2 * r->cap : 8;
+		struct wleg **a = realloc(r->legs, cap * sizeof(*a)), **b;
+
+		if (!a)
+			return -ENOMEM;
+		r->legs = a;
+		b = realloc(r->hot, cap * sizeof(*b));
+		if (!b)
+			return -ENOMEM;
+		r->hot = b;
+		r->cap = cap;
+	}
+	l->index = r->nlegs;
+	r->legs[r->nlegs++] = l;
+	return 0;
+}
+
+static void leave_mix(struct wroom *r, struct wleg *l)
+{
+	for (unsigned i = 0; i < r->nmix; i++) {
+		if (r->mix[i] != l)
+			continue;
+		memmove(r->mix + i, r->mix + i + 1, (--r->nmix - i) * sizeof(r->mix[0]));
+		break;
+	}
+	l->in_mix = false;
+}
+
+void wroom_del_leg(struct wroom *r, struct wleg *l)
+{
+	leave_mix(r, l);
+	if (l->started) {
+		worker_watch(r->w, l, true, false);
+		if (!l->hot)
+			worker_watch(r->w, l, false, false);
+	}
+	if (l->hot) {
+		r->hot[l->hot_index] = r->hot[--r->nhot];
+		r->hot[l->hot_index]->hot_index = l->hot_index;
+		l->hot = false;
+	}
+	if (l->send)
+		r->nsend[l->rate]--;
+	wroom_profile_put(r, l->prof);
+	wroom_profile_put(r, l->silent);
+	l->prof = l->silent = NULL;
+	r->legs[l->index] = r->legs[--r->nlegs];
+	r->legs[l->index]->index = l->index;
+	if (l->started)
+		wroom_chime(r, false);
+}
+
+/* --- profiles */
+struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime_ms, unsigned bitrate, bool silent)
+{
+	struct profile *p;
+
+	for (p = r->profiles; p; p = p->next)
+		if (p->codec == codec && p->s.ptime_ms == ptime_ms && p->s.bitrate == bitrate && p->silent == silent) {
+			p->nrefs++;
+			return p;
+		}
+	p = mem_zalloc(sizeof(*p), NULL);
+	if (!p) {
+		metric_inc(&media_metrics[M_NOMEM]);
+		return NULL;
+	}
+	p->codec = codec;
+	p->silent = silent;
+	p->nrefs = 1;
+	stream_init(&p->s, codec, ptime_ms, bitrate);
+	p->next = r->profiles;
+	r->profiles = p;
+	return p;
+}
+
+void wroom_profile_put(struct wroom *r, struct profile *p)
+{
+	if (!p || --p->nrefs)
+		return;
+	for (struct profile **q = &r->profiles; *q; q = &(*q)->next)
+		if (*q == p) {
+			*q = p->next;
+			break;
+		}
+	stream_fini(&p->s);
+	mem_deref(p);
+}
+
+/* --- chimes */
+static void chime_start(struct wroom *r, unsigned hz)
+{
+	for (unsigned i = 0; i < NRATES; i++)
+		tone_init(&r->chime[i], rate_hz[i], hz, CHIME_MS, CHIME_DBOV);
+}
+
+/* One plays, one waits; a crowd that joins at once is heard as two. */
+void wroom_chime(struct wroom *r, bool join)
+{
+	unsigned hz = join ? JOIN_HZ : LEAVE_HZ;
+
+	if (!r->tones)
+		return;
+	if (!tone_active(&r->chime[0]))
+		chime_start(r, hz);
+	else
+		r->chime_hz = hz;
+}
+
+/* --- who is mixed */
+static void enter(struct wroom *r, struct wleg *l)
+{
+	r->mix[r->nmix++] = l;
+	l->in_mix = true;
+	l->push_ticks = 0;
+	mix_gain_init(&l->voice->gain, 0);
+	mix_gain_set(&l->voice->gain, MIX_UNITY, rate_hz[l->rate] / 500);
+}
+
+/* Out of the set at i; its sound of this tick fades. Those fading stand behind the set. */
+static void fade(struct wroom *r, unsigned i)
+{
+	struct wleg *l = r->mix[i];
+
+	memmove(r->mix + i, r->mix + i + 1, (--r->nmix - i) * sizeof(r->mix[0]));
+	l->in_mix = false;
+	if (l->voice)
+		mix_gain_set(&l->voice->gain, 0, rate_hz[l->rate] / 100);
+	if (l->frame && r->nleaving < MIX_LIMIT)
+		r->leaving[r->nleaving++] = l;
+}
+
+static void add_candidate(struct wroom *r, struct wleg *l)
+{
+	int level = voice_level(l);
+	unsigned i;
+
+	if (r->ncand == CAND_MAX && level <= voice_level(r->cand[CAND_MAX - 1]))
+		return;
+	if (r->ncand < CAND_MAX)
+		r->ncand++;
+	for (i = r->ncand - 1; i > 0 && voice_level(r->cand[i - 1]) < level; i--)
+		r->cand[i] = r->cand[i - 1];
+	r->cand[i] = l;
+}
+
+static unsigned weakest(const struct wroom *r)
+{
+	unsigned w = 0;
+
+	for (unsigned i = 1; i < r->nmix; i++)
+		if (voice_level(r->mix[i]) < voice_level(r->mix[w]))
+			w = i;
+	return w;
+}
+
+static void select_mix(struct wroom *r)
+{
+	unsigned max = r->w->mix_max;
+
+	r->nleaving = 0;
+	for (unsigned i = r->nmix; i-- > 0; ) {
+		struct wleg *l = r->mix[i];
+
+		if (l->quiet_ticks > TICKS(HANG_MS) || l->want_in_mute || !l->voice)
+			fade(r, i);
+	}
+	for (unsigned i = 0; i < r->ncand; i++) {
+		struct wleg *l = r->cand[i];
+
+		if (l->in_mix || !l->frame)
+			continue;
+		if (r->nmix < max) {
+			enter(r, l);
+			continue;
+		}
+		unsigned w = weakest(r);
+
+		if (voice_level(l) < voice_level(r->mix[w]) + ENTER_DB) {
+			l->push_ticks = 0;
+		} else if (++l->push_ticks >= ENTER_TICKS) {
+			fade(r, w);
+			enter(r, l);
+		}
+	}
+	r->floor_last = r->ncand >= CAND_DECODE ? voice_level(r->cand[CAND_DECODE - 1]) : LEVEL_SILENCE;
+	for (unsigned i = 1; i < r->nmix; i++)            /* dominant first: the order of the CSRC list */
+		for (unsigned k = i; k > 0 && voice_level(r->mix[k]) > voice_level(r->mix[k - 1]) + ENTER_DB; k--) {
+			struct wleg *t = r->mix[k];
+
+			r->mix[k] = r->mix[k - 1];
+			r->mix[k - 1] = t;
+		}
+}
+
+/* --- the samples of the set */
+static const int16_t *convert(struct wleg *l, enum rate to, int16_t *out)
+{
+	struct voice *v = l->voice;
+	size_t n = rate_frame(to);
+	int got;
+
+	if (to == l->rate)
+		return l->frame;
+	if (!v->rs[to] && resample_alloc(&v->rs[to], rate_hz[l->rate], rate_hz[to])) {
+		metric_inc(&media_metrics[M_NOMEM]);
+		return NULL;
+	}
+	got = resample_process(v->rs[to], l->frame, rate_frame(l->rate), out, FRAME_MAX + 64);
+	if (got < 0)
+		return NULL;
+	if ((size_t)got < n)
+		memset(out + got, 0, (n - (size_t)got) * sizeof(*out));
+	return out;
+}
+
+static void parts(struct wroom *r)
+{
+	struct worker *w = r->w;
+
+	r->nparts = 0;
+	for (unsigned i = 0; i < r->nmix + r->nleaving; i++) {
+		struct wleg *l = i < r->nmix ? r->mix[i] : r->leaving[i - r->nmix];
+		struct part *p = &r->part[r->nparts];
+
+		if (!l->frame)
+			continue;
+		mix_gain_apply(&l->voice->gain, l->voice->pcm, rate_frame(l->rate));
+		p->leg = l;
+		for (unsigned k = 0; k < NRATES; k++)
+			p->pcm[k] = r->nsend[k] ? convert(l, k, w->part[r->nparts][k]) : NULL;
+		l->mix_at = (uint8_t)r->nparts++;
+	}
+}
+
+static void sums(struct wroom *r)
+{
+	struct worker *w = r->w;
+	bool chime = tone_active(&r->chime[0]);
+
+	r->quiet = !chime && !r->nparts;
+	for (unsigned k = 0; k < NRATES; k++) {
+		size_t n = rate_frame(k);
+
+		if (chime && !r->nsend[k])
+			tone_add(&r->chime[k], w->tmp, n);        /* keeps in step; nobody hears it */
+		if (!r->nsend[k])
+			continue;
+		mix_clear(w->acc[k], n);
+		for (unsigned i = 0; i < r->nparts; i++)
+			if (r->part[i].pcm[k])
+				mix_add(w->acc[k], r->part[i].pcm[k], n);
+		if (chime)
+			tone_add(&r->chime[k], w->acc[k], n);
+		mix_limit(&r->lim[k], w->bus[k], w->acc[k], n);
+	}
+	if (chime && !tone_active(&r->chime[0]) && r->chime_hz) {
+		chime_start(r, r->chime_hz);
+		r->chime_hz = 0;
+	}
+}
+
+/* --- private encoders */
+static const struct part *part_of(const struct wroom *r, const struct wleg *l)
+{
+	return l->mix_at < r->nparts && r->part[l->mix_at].leg == l ? &r->part[l->mix_at] : NULL;
+}
+
+static void out_mute(struct wleg *l)
+{
+	bool want = atomic_load_explicit(&l->mute_req, memory_order_relaxed) & 2;
+
+	if (want == l->want_out_mute)
+		return;
+	l->want_out_mute = want;
+	mix_gain_set(&l->out_gain, want ? 0 : MIX_UNITY, rate_hz[l->rate] / 100);
+}
+
+static bool wants_own(const struct wroom *r, const struct wleg *l)
+{
+	return tone_active(&l->tone) || l->out_gain.step ||
+	       (!mix_gain_silent(&l->out_gain) && (l->in_mix || part_of(r, l)));
+}
+
+static bool may_share(const struct wroom *r, const struct wleg *l)
+{
+	bool memory = l->codec == &codec_opus || l->codec == &codec_g722;
+
+	return !memory || mix_gain_silent(&l->out_gain) || l->own_ticks >= TICKS(KEEP_OWN_MS) ||
+	       (r->quiet && l->own_ticks >= TICKS(KEEP_QUIET_MS));
+}
+
+static bool own_start(struct wleg *l)
+{
+	struct stream *s = mem_zalloc(sizeof(*s), NULL);
+
+	if (!s) {
+		metric_inc(&media_metrics[M_NOMEM]);
+		return false;
+	}
+	stream_init(s, l->prof->codec, l->prof->s.ptime_ms, l->prof->s.bitrate);
+	if (stream_join(s, &l->prof->s)) {
+		mem_deref(s);
+		return false;
+	}
+	s->lim = l->room->lim[l->rate];
+	l->own = s;
+	return true;
+}
+
+static void own_tick(struct wroom *r, struct wleg *l)
+{
+	struct worker *w = r->w;
+	const struct part *p = part_of(r, l);
+	size_t n = rate_frame(l->rate);
+
+	if (p && p->pcm[l->rate])
+		mix_minus(w->tmp, w->acc[l->rate], p->pcm[l->rate], n);
+	else
+		memcpy(w->tmp, w->acc[l->rate], n * sizeof(w->tmp[0]));
+	mix_limit(&l->own->lim, w->pcm, w->tmp, n);
+	mix_gain_apply(&l->out_gain, w->pcm, n);
+	if (tone_active(&l->tone)) {
+		for (size_t i = 0; i < n; i++)
+			w->tmp[i] = w->pcm[i];
+		tone_add(&l->tone, w->tmp, n);
+		mix_saturate(w->pcm, w->tmp, n);
+	}
+	stream_tick(l->own, w->pcm, true);
+}
+
+static void own_update(struct wroom *r, struct wleg *l)
+{
+	out_mute(l);
+	if (wants_own(r, l)) {
+		l->own_ticks = 0;
+		if (!l->own && !own_start(l)) {
+			mix_gain_init(&l->out_gain, l->want_out_mute ? 0 : MIX_UNITY);
+			return;
+		}
+	} else if (l->own) {
+		l->own_ticks++;
+		if (may_share(r, l)) {
+			stream_fini(l->own);
+			l->own = mem_deref(l->own);
+		}
+	}
+	if (l->own)
+		own_tick(r, l);
+}
+
+/* --- sending */
+static const struct stream *shared(struct wroom *r, struct wleg *l)
+{
+	static const int16_t silence[FRAME_MAX];
+	struct profile *p = mix_gain_silent(&l->out_gain) ? l->silent : l->prof;
+
+	if (p->done != r->tick) {
+		p->done = r->tick;
+		stream_tick(&p->s, p->silent ? silence : r->w->bus[l->rate], true);
+	}
+	return &p->s;
+}
+
+/* Packet times other than a tick gather samples also while nobody takes them, so that all keep one rhythm. */
+static void keep_rhythm(struct wroom *r)
+{
+	static const int16_t silence[FRAME_MAX];
+
+	for (struct profile *p = r->profiles; p; p = p->next)
+		if (p->done != r->tick && p->s.ptime_ms != TICK_MS) {
+			p->done = r->tick;
+			stream_tick(&p->s, p->silent || !r->nsend[p->s.rate] ? silence : r->w->bus[p->s.rate], false);
+		}
+}
+
+static unsigned sources(const struct wroom *r, const struct wleg *but, uint32_t *csrc)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->nparts; i++)
+		if (r->part[i].leg != but && r->part[i].leg->has_src)
+			csrc[n++] = r->part[i].leg->src.ssrc;
+	return n;
+}
+
+static void senders(struct wroom *r)
+{
+	uint32_t all[2 * MIX_LIMIT], others[2 * MIX_LIMIT];
+	unsigned nall = sources(r, NULL, all), n;
+
+	for (unsigned i = 0; i < r->nlegs; i++)
+		if (r->legs[i]->send)
+			own_update(r, r->legs[i]);
+	for (unsigned i = 0; i < r->nlegs; i++) {
+		struct wleg *l = r->legs[i];
+		const struct stream *s;
+
+		if (!l->send || !usa_port(&l->peer))
+			continue;
+		if (r->tick - l->tx_tick > 1)
+			wleg_pass(l, r->tick - l->tx_tick - 1);
+		l->tx_tick = r->tick;
+		s = l->own ? l->own : shared(r, l);
+		if (l->own && part_of(r, l)) {
+			n = sources(r, l, others);
+			wleg_send(l, s, others, n);
+		} else {
+			wleg_send(l, s, all, mix_gain_silent(&l->out_gain) ? 0 : nall);
+		}
+	}
+	keep_rhythm(r);
+}
+
+/* --- the tick */
+void wroom_tick(struct wroom *r, int64_t tick_us)
+{
+	int64_t now = now_us();
+
+	r->tick++;
+	r->ncand = 0;
+	for (unsigned i = 0; i < r->nhot; i++) {
+		wleg_receive(r->hot[i], now);
+		voice_pull(r->hot[i], tick_us);
+		if (r->hot[i]->loud)
+			add_candidate(r, r->hot[i]);
+	}
+	select_mix(r);
+	parts(r);
+	sums(r);
+	senders(r);
+	for (unsigned i = (unsigned)(r->tick % 50); i < r->nlegs; i += 50)
+		wleg_second(r->legs[i], now);
+}
+
+void wroom_skip(struct wroom *r, uint64_t ticks)
+{
+	r->tick += ticks;
+}
+
+static void destructor(void *arg)
+{
+	struct wroom *r = arg;
+
+	while (r->profiles) {
+		r->profiles->nrefs = 1;
+		wroom_profile_put(r, r->profiles);
+	}
+	free(r->legs);
+	free(r->hot);
+}
+
+struct wroom *wroom_alloc(void)
+{
+	return mem_zalloc(sizeof(struct wroom), destructor);
+}
