@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http.h - HTTP/1.1 server and client on the daemon's loop, over libwebsockets and OpenSSL
+/* http.h - HTTP/1.1 server and client on the daemon's loop, over the streams of lib/tls
  *
  * Between servers TLS is mutual, names are checked both ways (see lib/tls); a server without `tls` speaks plain HTTP
- * (metrics on loopback). Bodies are bounded; a larger one is answered 413.
+ * (metrics on loopback). Bodies are bounded; a larger one is answered 413. One request at a time on a connection.
+ * The framing is ours and small: libwebsockets 4.1.6 loses, without an error, what waits for a kept client connection when the
+ * server closes that, and has one such connection per host.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -27,6 +29,7 @@ struct http_srv_prm {
 	void                  *arg;
 };
 int        http_srv_alloc(struct http_srv **sp, const struct http_srv_prm *prm);
+int        http_srv_reload(struct http_srv *s);              /* certificates again; a failure is logged, the old ones stay */
 uint16_t   http_srv_port(const struct http_srv *s);
 struct str http_req_method(const struct http_req *rq);
 struct str http_req_path(const struct http_req *rq);
@@ -34,7 +37,8 @@ struct str http_req_body(const struct http_req *rq);
 struct str http_req_ctype(const struct http_req *rq);
 const char *http_req_peer(const struct http_req *rq);       /* first DNS name of the client certificate, or "" */
 int        http_reply(struct http_req *rq, int status, const char *ctype, struct str body);
-/* A connection that ends before its answer is fine: http_reply() then does nothing. */
+/* A connection that ends before its answer is fine: http_reply() then does nothing. A request let go of without an answer
+ * is answered 500. */
 
 struct http_cli;
 typedef void (http_resp_cb)(int err, int status, struct str body, void *arg);   /* err: -ETIMEDOUT, -ECONNREFUSED, ... */
@@ -45,8 +49,11 @@ struct http_cli_prm {
 };
 struct http_call;
 int  http_cli_alloc(struct http_cli **cp, const struct http_cli_prm *prm);
+int  http_cli_reload(struct http_cli *c);                    /* certificates again, for new connections */
 /* POST with keep-alive; at most max_conns requests per host run at once, the rest wait in order. body is copied.
- * cp may be NULL; mem_deref(call) silences the callback. timeout_ms counts from the call. */
+ * callp may be NULL; mem_deref(call) silences the callback (the request still goes out), before the callback and after it.
+ * timeout_ms counts from the call. The URL has a numeric address. The callback comes once, from the loop, if 0 is returned.
+ * Nothing is sent twice: -ECONNRESET leaves open whether the server has acted. */
 int  http_post(struct http_cli *c, struct http_call **callp, const char *url, const char *ctype, struct str body,
 	       uint64_t timeout_ms, http_resp_cb *cb, void *arg);
 
