@@ -200,7 +200,8 @@ void c3p_begin_request(struct xmlw *w, struct buf *b, const struct c3p_env *env)
 	begin(w, b, "request", env);
 }
 
-void c3p_begin_response(struct xmlw *w, struct buf *b, const struct c3p_env *env, enum c3p_code code, const char *reason)
+void c3p_begin_response(struct xmlw *w, struct buf *b, const struct c3p_env *env, enum c3p_code code,
+			const char *reason)
 {
 	begin(w, b, "response", env);
 	xmlw_attr(w, "code", code_names[code]);

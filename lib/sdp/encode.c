@@ -104,7 +104,9 @@ static void m_line(struct buf *b, const struct sdp_media *m)
 		buf_puts(b, " ");
 		put(b, m->fmts[i].id);
 	}
-	buf_puts(b, m->nfmts ? "\r\n" : " 0\r\n");      /* the grammar wants one format */
+	if (!m->nfmts && m->port && !b->err)
+		b->err = -EINVAL;
+	buf_puts(b, m->nfmts ? "\r\n" : " 0\r\n");      /* the grammar wants a format even of a refused line */
 }
 
 static void media(struct buf *b, const struct sdp_media *m, struct str conn)

@@ -67,7 +67,7 @@ static bool is_addr(struct str s)
 	char host[INET6_ADDRSTRLEN];
 	struct in6_addr a;
 
-	if (s.l >= sizeof(host))
+	if (!s.l || s.l >= sizeof(host))
 		return false;
 	memcpy(host, s.p, s.l);
 	host[s.l] = '\0';
@@ -267,7 +267,7 @@ static int on_media(struct dec *d, struct str v)
 		m->fmts[m->nfmts++] = (struct sdp_fmt){ .id = id, .pt = number(id, 127, &n) ? (int)n : -1 };
 	}
 	d->m = m;
-	return 0;
+	return m->nfmts || !m->port ? 0 : -EBADMSG;
 }
 
 static int on_version(struct dec *d, struct str v)

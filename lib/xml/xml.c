@@ -23,9 +23,10 @@ struct attr {
 	const char *qname, *name, *ns, *value;
 };
 
-struct xml_node {           /* an element, or a run of text when name is NULL */
+struct xml_node {           /* an element, or between elements a run of text: its name is NULL */
 	const char      *qname, *name, *ns;
-	const char      *text;  /* element: first run of its own text that is not blank, trimmed; run: as it stands */
+	const char      *text;  /* element: the first run of its own text that is not blank, trimmed */
+	const char      *raw;   /* run, or element that holds nothing but text: as it stands */
 	struct xml_node *parent, *next, *first, *last;
 	struct attr     *attrs, *decls;         /* decls: xmlns attributes, their name is the prefix */
 	unsigned         nattrs, ndecls;
@@ -141,27 +142,28 @@ static struct xml_node *append(struct build *b)
 	return n;
 }
 
-/* Ends a run of text. What stands between two tags is at most one run, so runs need no bound of their own. */
-static int flush(struct build *b)
+/* Ends a run of text. Most elements are leaves with one run, which then needs no node. What stands between two tags is
+ * at most one run, so runs need no bound of their own. */
+static int flush(struct build *b, bool at_end)
 {
 	struct str run = buf_view(&b->text), trim = str_trim(run);
-	struct xml_node *n;
+	struct xml_node *up = b->cur, *n = up;
+	bool whole = trim.p + trim.l == run.p + run.l;
 
 	if (b->text.err)
 		return b->text.err;
-	if (!run.l || !b->cur)
+	if (!run.l || !up)
 		return 0;
-	n = append(b);
+	if (!at_end || up->first)
+		n = append(b);
 	if (!n)
 		return -ENOMEM;
-	n->text = take_str(b->doc, run.p, run.l);
-	if (!n->text)
+	n->raw = take_str(b->doc, run.p, run.l);
+	if (!n->raw)
 		return -ENOMEM;
-	if (trim.l && !b->cur->text) {
-		bool whole = trim.p + trim.l == run.p + run.l;
-
-		b->cur->text = whole ? n->text + (trim.p - run.p) : take_str(b->doc, trim.p, trim.l);
-		if (!b->cur->text)
+	if (trim.l && !up->text) {
+		up->text = whole ? n->raw + (trim.p - run.p) : take_str(b->doc, trim.p, trim.l);
+		if (!up->text)
 			return -ENOMEM;
 	}
 	buf_reset(&b->text);
@@ -212,7 +214,7 @@ static int start(struct build *b, const char *name, const char *prefix, const ch
 		 unsigned nns, const xmlChar **at, unsigned nat)
 {
 	struct xml_node *n;
-	int err = flush(b);
+	int err = flush(b, false);
 
 	if (err)
 		return err;
@@ -262,7 +264,7 @@ static void on_end(void *arg, const xmlChar *name, const xmlChar *prefix, const 
 	(void)name; (void)prefix; (void)uri;
 	if (b->err || !b->cur)
 		return;
-	err = flush(b);
+	err = flush(b, true);
 	if (err) {
 		stop(b, err);
 		return;
@@ -505,7 +507,7 @@ static void copy_scope(struct xmlw *w, const struct xml_node *n)
 static void copy(struct xmlw *w, const struct xml_node *n, bool top)
 {
 	if (!n->name) {
-		xmlw_text(w, n->text);
+		xmlw_text(w, n->raw);
 		return;
 	}
 	xmlw_start(w, n->qname);
@@ -515,6 +517,7 @@ static void copy(struct xmlw *w, const struct xml_node *n, bool top)
 		copy_scope(w, n);
 	for (unsigned i = 0; i < n->nattrs; i++)
 		xmlw_attr(w, n->attrs[i].qname, n->attrs[i].value);
+	xmlw_text(w, n->raw);
 	for (const struct xml_node *c = n->first; c; c = c->next)
 		copy(w, c, false);
 	xmlw_end(w);

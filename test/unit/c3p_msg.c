@@ -17,7 +17,8 @@ static const char mute[] =
 	"<request xmlns=\"" C3P_NS "\" xmlns:mscp=\"" C3P_NS_MSCP "\" C3PVersion=\"1\" to=\"" FOCUS "\""
 	" from=\"sip:bob@example.net\" requestId=\"41\">"
 	"<modifyEndpointMedia mscp:mcuUri=\"" AV "\"><mediaKeys confEntity=\"" FOCUS "\" userEntity=\"sip:bob@example.net\""
-	" endpointEntity=\"{A1}\" mediaId=\"1\"/><ci:media xmlns:ci=\"" C3P_NS_CI "\" id=\"1\"/></modifyEndpointMedia></request>";
+	" endpointEntity=\"{A1}\" mediaId=\"1\"/>"
+	"<ci:media xmlns:ci=\"" C3P_NS_CI "\" id=\"1\"/></modifyEndpointMedia></request>";
 
 static int req_err(const char *s)
 {
@@ -66,7 +67,8 @@ static void prefixes_and_order_do_not_matter(void **state)
 	struct c3p_req r;
 
 	(void)state;
-	assert_int_equal(c3p_req_decode(&r, STR("<x:request xmlns:x='" C3P_NS "' xmlns:y='" C3P_NS_OC "' requestId='3.17' y:epoch='3'"
+	assert_int_equal(c3p_req_decode(&r, STR("<x:request xmlns:x='" C3P_NS "' xmlns:y='" C3P_NS_OC "' requestId='3.17'"
+		" y:epoch='3'"
 		" y:requestedBy='sip:b@x' y:requestedRole='attendee' unknown='1'>\n <x:getConference>\n <x:conferenceKeys"
 		" xmlns:m='" C3P_NS_MSCI "' m:conference-id='ABC'/></x:getConference>\n</x:request>")), 0);
 	assert_string_equal(r.command, "getConference");
@@ -86,7 +88,8 @@ static void our_own_notify_is_a_command(void **state)
 	struct c3p_req r;
 
 	(void)state;
-	assert_int_equal(c3p_req_decode(&r, STR("<request xmlns='" C3P_NS "' xmlns:oc='" C3P_NS_OC "' requestId='1'><oc:notify/></request>")), 0);
+	assert_int_equal(c3p_req_decode(&r, STR("<request xmlns='" C3P_NS "' xmlns:oc='" C3P_NS_OC "' requestId='1'>"
+		"<oc:notify/></request>")), 0);
 	assert_string_equal(r.command, "notify");
 	assert_true(xml_is(r.cmd, C3P_NS_OC, "notify"));
 	c3p_req_fini(&r);

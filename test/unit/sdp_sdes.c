@@ -21,7 +21,8 @@ static void a_key_is_read_with_lifetime_and_mki_in_any_mix(void **state)
 {
 	static const struct { const char *s; unsigned len; uint32_t mki; } good[] = {
 		{ "inline:" KEY30, 0, 0 }, { "inline:" KEY30 "|2^31", 0, 0 }, { "inline:" KEY30 "|2^20|1:1", 1, 1 },
-		{ "inline:" KEY30 "|1048576|4294967295:4", 4, UINT32_MAX }, { "inline:" KEY30 "|7:2", 2, 7 }, { "INLINE:" KEY30, 0, 0 },
+		{ "inline:" KEY30 "|1048576|4294967295:4", 4, UINT32_MAX },
+		{ "inline:" KEY30 "|7:2", 2, 7 }, { "INLINE:" KEY30, 0, 0 },
 	};
 
 	(void)state;

@@ -87,7 +87,8 @@ static void the_offer_of_a_softphone_is_read(void **state)
 
 static void static_numbers_need_no_rtpmap(void **state)
 {
-	struct sdp *s = decode(HEAD "m=audio 4000 RTP/AVP 0 8 9 18 10 72 13\r\na=rtpmap:8 pcma/8000\r\nm=message 5060 sip 0\r\n");
+	struct sdp *s = decode(HEAD "m=audio 4000 RTP/AVP 0 8 9 18 10 72 13\r\na=rtpmap:8 pcma/8000\r\n"
+			       "m=message 5060 sip 0\r\n");
 	const struct sdp_fmt *f = s->media[0].fmts;
 
 	(void)state;
@@ -103,9 +104,20 @@ static void static_numbers_need_no_rtpmap(void **state)
 	mem_deref(s);
 }
 
+static void a_connection_line_without_an_address_gives_none(void **state)
+{
+	struct sdp *s = decode(HEAD "m=audio 1 RTP/AVP 0\r\nc=IN IP4\r\nm=audio 2 RTP/AVP 0\r\nc=\r\n");
+
+	(void)state;
+	assert_str(s->media[0].conn, "");
+	assert_str(s->media[1].conn, "192.0.2.20");
+	mem_deref(s);
+}
+
 static void what_stands_at_session_level_holds_for_every_line(void **state)
 {
-	struct sdp *s = decode("v=0\no=- 18446744073709551617 2 IN IP6 ::1\ns=-\nc=IN IP6 ::1\nt=0 0\na=recvonly\na=ice-ufrag:u\n"
+	struct sdp *s = decode("v=0\no=- 18446744073709551617 2 IN IP6 ::1\ns=-\nc=IN IP6 ::1\nt=0 0\na=recvonly\n"
+			       "a=ice-ufrag:u\n"
 			       "a=ice-pwd:p\na=fingerprint:sha-256 AA:BB\na=setup:actpass\n"
 			       "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:0\na=rtcp-mux\n"
 			       "m=video 9 UDP/TLS/RTP/SAVPF 34\na=mid:1\na=sendrecv\na=setup:passive\nc=IN IP4 host.example\n");
@@ -131,25 +143,27 @@ static void what_stands_at_session_level_holds_for_every_line(void **state)
 
 static void lines_of_other_media_kinds_are_read(void **state)
 {
-	struct sdp *s = decode(HEAD "m=message 5060 sip null\r\nm=applicationsharing 50030 TCP/RTP/SAVP 127\r\na=rtpmap:127 x-data/90000\r\n"
-			       "m=audio 5004/2 RTP/AVP\r\n");
+	struct sdp *s = decode(HEAD "m=message 5060 sip null\r\nm=applicationsharing 50030 TCP/RTP/SAVP 127\r\n"
+			       "a=rtpmap:127 x-data/90000\r\n"
+			       "m=audio 5004/2 RTP/AVP 0\r\nm=text 0 RTP/AVP\r\n");
 
 	(void)state;
 	assert_str(s->media[0].proto, "sip");
 	assert_int_equal(s->media[0].fmts[0].pt, -1);
 	assert_str(s->media[1].fmts[0].enc, "x-data");
 	assert_int_equal(s->media[2].port, 5004);
-	assert_int_equal(s->media[2].nfmts, 0);
+	assert_int_equal(s->media[3].nfmts, 0);
 	mem_deref(s);
 }
 
 static void a_broken_description_is_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "\r\n", "m=audio 1 RTP/AVP 0", "v=1\r\no=- 0 0 IN IP4 1.2.3.4\r\n", "v=0\r\n", "o=- 0 0 IN IP4 1.2.3.4\r\nv=0\r\n",
+		"", "\r\n", "m=audio 1 RTP/AVP 0", "v=1\r\no=- 0 0 IN IP4 1.2.3.4\r\n", "v=0\r\n",
+		"o=- 0 0 IN IP4 1.2.3.4\r\nv=0\r\n",
 		"v=0\r\no=- 0 0 IN IP4\r\n", "v=0\r\no=\r\n", HEAD "v=0\r\n", HEAD "hello\r\n", HEAD "a\r\n", HEAD "m=audio\r\n",
 		HEAD "m=audio 5004\r\n", HEAD "m=audio x RTP/AVP 0\r\n", HEAD "m=audio 65536 RTP/AVP 0\r\n",
-		HEAD "m=audio -1 RTP/AVP 0\r\n", "GET / HTTP/1.1\r\n\r\n",
+		HEAD "m=audio -1 RTP/AVP 0\r\n", HEAD "m=audio 5004 RTP/AVP\r\n", "GET / HTTP/1.1\r\n\r\n",
 	};
 	struct sdp *s = NULL;
 
@@ -162,7 +176,8 @@ static void a_broken_description_is_refused(void **state)
 
 static void attributes_without_sense_are_passed_over(void **state)
 {
-	struct sdp *s = decode(HEAD "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96 opus\r\na=rtpmap:0 X/0\r\na=rtpmap:97 Y/8000\r\na=rtpmap:\r\n"
+	struct sdp *s = decode(HEAD "m=audio 4000 RTP/AVP 0 96\r\na=rtpmap:96 opus\r\na=rtpmap:0 X/0\r\n"
+			       "a=rtpmap:97 Y/8000\r\na=rtpmap:\r\n"
 			       "a=crypto:x A inline:b\r\na=crypto:1\r\na=crypto:1 A\r\na=crypto:5 A inline:1\r\na=crypto:5 B inline:2\r\n"
 			       "a=extmap:0 u\r\na=extmap:256 u\r\na=extmap:3\r\na=ptime:x\r\na=maxptime:-1\r\na=rtcp:99999\r\na\x3d\r\n"
 			       "a=fmtp:96 first\r\na=fmtp:96 second\r\nz=1\r\nc=IN IP4 1.2.3.4.5\r\n");
@@ -204,7 +219,8 @@ static void every_bound_holds_and_not_one_earlier(void **state)
 	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP", " %u", SDP_MAX_FMTS), 0);
 	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP", " %u", SDP_MAX_FMTS + 1), -EMSGSIZE);
 	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP 0\r\n", "a=crypto:%u A inline:%u\r\n", SDP_MAX_CRYPTO), 0);
-	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP 0\r\n", "a=crypto:%u A inline:%u\r\n", SDP_MAX_CRYPTO + 1), -EMSGSIZE);
+	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP 0\r\n", "a=crypto:%u A inline:%u\r\n", SDP_MAX_CRYPTO + 1),
+			 -EMSGSIZE);
 	assert_int_equal(decode_repeated(HEAD "m=audio 1 RTP/AVP 0\r\n", "a=extmap:%u u:%u\r\n", 100), 0);
 	assert_int_equal(decode_repeated(HEAD, "a=x:%u %u\r\n", 2000), -EMSGSIZE);
 	assert_int_equal(decode_repeated(HEAD, "a=x:%u %u\r\n", 900), 0);
@@ -259,12 +275,14 @@ static void an_answer_is_written_line_by_line(void **state)
 	s.origin_user = STR("-");
 	s.origin_addr = STR("198.51.100.5");
 	*m = (struct sdp_media){ .type = STR("audio"), .proto = STR("RTP/SAVP"), .port = 50010, .conn = STR("198.51.100.5"),
-		.dir = SDP_RECVONLY, .rtcp_mux = true, .ptime = 20, .nfmts = 2, .ncrypto = 1, .nextmap = 1, .label = STR("main-audio") };
+		.dir = SDP_RECVONLY, .rtcp_mux = true, .ptime = 20, .nfmts = 2, .ncrypto = 1, .nextmap = 1,
+		.label = STR("main-audio") };
 	m->fmts[0]   = (struct sdp_fmt){ STR("96"), 96, STR("opus"), 48000, 2, STR("useinbandfec=1") };
 	m->fmts[1]   = (struct sdp_fmt){ STR("0"), 0, STR("PCMU"), 8000, 1, STR_NULL };
 	m->crypto[0] = (struct sdp_crypto){ 2, STR("AES_CM_128_HMAC_SHA1_80"), STR("inline:abc|2^31"), STR_NULL };
 	m->extmap[0] = (struct sdp_extmap){ 1, STR("urn:x") };
-	s.media[1] = (struct sdp_media){ .type = STR("video"), .proto = STR("RTP/AVP"), .nfmts = 1, .mid = STR("1"), .label = STR("no") };
+	s.media[1] = (struct sdp_media){ .type = STR("video"), .proto = STR("RTP/AVP"), .nfmts = 1, .mid = STR("1"),
+		.label = STR("no") };
 	s.media[1].fmts[0] = (struct sdp_fmt){ .id = STR("34"), .pt = 34, .enc = STR("H263"), .clock = 90000 };
 	buf_init(&b, 0);
 	assert_int_equal(sdp_encode(&b, &s), 0);
@@ -303,7 +321,8 @@ static void addresses_of_both_families_are_written(void **state)
 	(void)state;
 	s.origin_addr = STR("2001:db8::1");
 	for (unsigned i = 0; i < 2; i++)
-		s.media[i] = (struct sdp_media){ .type = STR("audio"), .proto = STR("RTP/AVP"), .port = 4000 };
+		s.media[i] = (struct sdp_media){ .type = STR("audio"), .proto = STR("RTP/AVP"), .port = 4000, .nfmts = 1,
+			.fmts = { { .id = STR("0") } } };
 	s.media[0].conn = STR("2001:db8::1");
 	s.media[1].conn = STR("192.0.2.1");
 	buf_init(&b, 0);
@@ -320,8 +339,16 @@ static void a_value_cannot_start_a_line_of_its_own(void **state)
 	struct buf b;
 
 	(void)state;
-	s.media[0] = (struct sdp_media){ .type = STR("audio"), .proto = STR("RTP/AVP"), .port = 1, .label = STR("x\r\na=y") };
+	s.media[0] = (struct sdp_media){ .type = STR("audio"), .proto = STR("RTP/AVP"), .port = 1, .nfmts = 1,
+		.label = STR("x\r\na=y"),
+		.fmts = { { .id = STR("0") } } };
 	buf_init(&b, 0);
+	assert_int_equal(sdp_encode(&b, &s), -EINVAL);
+	s.media[0].label = STR_NULL;
+	buf_reset(&b);
+	assert_int_equal(sdp_encode(&b, &s), 0);
+	s.media[0].nfmts = 0;                   /* nothing offered, yet not refused */
+	buf_reset(&b);
 	assert_int_equal(sdp_encode(&b, &s), -EINVAL);
 	buf_fini(&b);
 }
@@ -342,6 +369,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_offer_of_a_softphone_is_read),
 		cmocka_unit_test(static_numbers_need_no_rtpmap),
+		cmocka_unit_test(a_connection_line_without_an_address_gives_none),
 		cmocka_unit_test(what_stands_at_session_level_holds_for_every_line),
 		cmocka_unit_test(lines_of_other_media_kinds_are_read),
 		cmocka_unit_test(a_broken_description_is_refused),

@@ -270,7 +270,8 @@ static void copy_eq(const char *doc, const char *child, const char *want)
 static void a_copy_declares_the_namespaces_it_stood_in(void **state)
 {
 	(void)state;
-	copy_eq("<a xmlns='u:1' xmlns:p='u:2' xmlns:q='u:3'><p:b xmlns:q='u:4' q:k='v'><c/> <q:d>&lt;x&gt;</q:d></p:b></a>", "b",
+	copy_eq("<a xmlns='u:1' xmlns:p='u:2' xmlns:q='u:3'><p:b xmlns:q='u:4' q:k='v'><c/> <q:d>&lt;x&gt;</q:d></p:b></a>",
+		"b",
 		"<p:b xmlns:q=\"u:4\" xmlns=\"u:1\" xmlns:p=\"u:2\" q:k=\"v\"><c/> <q:d>&lt;x&gt;</q:d></p:b>");
 	copy_eq("<a xmlns='u:1'><b xmlns=''><c/></b></a>", "b", "<b xmlns=\"\"><c/></b>");
 	copy_eq("<a>x<b/>y &amp; z</a>", NULL, "<a>x<b/>y &amp; z</a>");
