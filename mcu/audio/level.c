@@ -17,20 +17,16 @@ int level_of_power(uint64_t sum_squares, size_t n)
 	return db > 0 ? 0 : (int)lround(db);
 }
 
+/* Two full-scale squares are 2^31: the most that 32 bits hold */
 static uint64_t sum_squares(const int16_t *pcm, size_t n)
 {
 	uint64_t total = 0;
+	size_t i;
 
-	while (n) {
-		size_t now = n < 4 ? n : 4;  /* 4 * 2^30 still fits 32 bits */
-		uint32_t part = 0;
-
-		for (size_t i = 0; i < now; i++)
-			part += (uint32_t)((int32_t)pcm[i] * pcm[i]);
-		total += part;
-		pcm += now;
-		n -= now;
-	}
+	for (i = 0; i + 2 <= n; i += 2)
+		total += (uint32_t)(pcm[i] * pcm[i]) + (uint32_t)(pcm[i + 1] * pcm[i + 1]);
+	if (i < n)
+		total += (uint32_t)(pcm[i] * pcm[i]);
 	return total;
 }
 
