@@ -24,12 +24,8 @@ def three(stack, end):
 @pytest.fixture
 def chair(stack, end):
     """A C3P client of the room's organizer who listens."""
-    focus = room_focus(stack)
+    focus = stack.focus()
     return end(c3p.Participant(stack.ua("alice"), focus))
-
-
-def room_focus(stack, room="lobby"):
-    return stack.admin("focusd", cmd="show", conf=room)["conf"]["focus"]
 
 
 def parts(pcm, rate, start, stop):

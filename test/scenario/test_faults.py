@@ -18,7 +18,7 @@ ALICE, BOB, CAROL = (f"sip:{u}@conclave.test" for u in ("alice", "bob", "carol")
 @pytest.fixture
 def call(stack, end):
     """alice (C3P client, chair) and bob (UDP phone) in the room, both heard, both in the roster."""
-    focus = stack.admin("focusd", cmd="show", conf="lobby")["conf"]["focus"]
+    focus = stack.focus()
     alice = end(Participant(stack.ua("alice", register=True), focus, tone=A))
     bob = c3p.talk(stack.ua("bob", "udp", register=True), stack.room(), tone=B)
     end(bob)

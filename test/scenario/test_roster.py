@@ -42,12 +42,8 @@ def expect(followers, users, what):
     same(*followers)
 
 
-def room_focus(stack, room="lobby"):
-    return stack.admin("focusd", cmd="show", conf=room)["conf"]["focus"]
-
-
 def test_every_step_of_a_conference_shows_in_both_rosters(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     f = [(alice.sub, alice.roster)]
     expect(f, {ALICE: {"role": "presenter", "endpoints": {"focus": ON}}}, "alice joined")
@@ -117,7 +113,7 @@ def test_every_step_of_a_conference_shows_in_both_rosters(stack, end):
 
 def test_a_full_document_at_any_time_is_what_the_partial_ones_made(stack, end):
     """Roster.apply() compares a full document of the present version with its own; getConference gives another."""
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus, tone=A))
     bob = end(c3p.Participant(stack.ua("bob"), focus, tone=B))
     for p in (alice, bob):
@@ -135,7 +131,7 @@ def test_a_full_document_at_any_time_is_what_the_partial_ones_made(stack, end):
 
 
 def test_a_newcomer_begins_at_the_present_version(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     bob = end(c3p.Participant(stack.ua("bob"), focus, sipe=False))
     carol = end(c3p.Participant(stack.ua("carol"), focus))
@@ -147,7 +143,7 @@ def test_a_newcomer_begins_at_the_present_version(stack, end):
 
 
 def test_piggyback_benotify_and_autoextend_are_granted_to_who_asks(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     answer = alice.sub.answer
     assert answer.code == 200 and answer.body, "the first document is in the 200"
@@ -159,7 +155,7 @@ def test_piggyback_benotify_and_autoextend_are_granted_to_who_asks(stack, end):
 
 
 def test_a_plain_subscriber_gets_notify_and_a_final_one(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus, sipe=False))
     assert {m.method for _, m in alice.sub.requests} == {"NOTIFY"}
     assert alice.sub.end().code == 200
@@ -168,14 +164,14 @@ def test_a_plain_subscriber_gets_notify_and_a_final_one(stack, end):
 
 def test_who_is_not_in_the_conference_is_refused_a_subscription(stack):
     with pytest.raises(SipError) as e:
-        c3p.watch(stack.ua("dave"), room_focus(stack))
+        c3p.watch(stack.ua("dave"), stack.focus())
     assert e.value.code == 403
-    r = stack.ua("dave").subscribe(room_focus(stack), expires=0, ok=False).answer
+    r = stack.ua("dave").subscribe(stack.focus(), expires=0, ok=False).answer
     assert r.code in (200, 403) and not r.body
 
 
 def test_the_sipe_unsubscribe_out_of_dialog_has_no_document(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     sub = alice.ua.subscribe(focus, headers=c3p.SIPE, expires=0)
     assert sub.answer.get("Expires") == "0" and sub.answer.get("Subscription-State", "").startswith("terminated")
@@ -184,12 +180,12 @@ def test_the_sipe_unsubscribe_out_of_dialog_has_no_document(stack, end):
 
 
 def test_another_event_package_is_489(stack, end):
-    alice = end(c3p.Participant(stack.ua("alice"), room_focus(stack)))
+    alice = end(c3p.Participant(stack.ua("alice"), stack.focus()))
     assert alice.ua.subscribe(alice.focus_uri, event="presence", ok=False).answer.code == 489
 
 
 def test_a_burst_of_changes_is_few_documents_and_none_is_lost(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     end(c3p.Participant(stack.ua("bob"), focus))
     alice.wait("bob", lambda: BOB in alice.roster.users)
@@ -204,7 +200,7 @@ def test_a_burst_of_changes_is_few_documents_and_none_is_lost(stack, end):
 
 
 def test_a_trunk_caller_is_a_user_of_his_own(stack, end):
-    focus = room_focus(stack)
+    focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))
     calls = [c3p.talk(stack.trunk("+15550100"), stack.room(), srtp=False) for _ in range(2)]
     for c in calls:

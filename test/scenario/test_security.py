@@ -44,7 +44,7 @@ def test_a_user_cannot_speak_in_the_name_of_another(stack):
 
 
 def test_headers_that_only_the_edge_may_set_are_ignored_from_clients(stack, end):
-    focus = stack.admin("focusd", cmd="show", conf="lobby")["conf"]["focus"]
+    focus = stack.focus()
     alice = end(Participant(stack.ua("alice"), focus))
     forged = [("P-Asserted-Identity", f"<{ALICE}>"), ("P-Preferred-Identity", f"<{ALICE}>"), ("Remote-Party-ID", f"<{ALICE}>"),
               ("Conclave-Access", "trunk;media=any;name=x"), ("Conclave-Followed", "mcu")]

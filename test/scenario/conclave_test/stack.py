@@ -215,6 +215,11 @@ class Stack:
     def room(self, name="lobby"):
         return f"sip:{name}@{DOMAIN}"
 
+    def focus(self, room="lobby"):
+        """The focus URI of a room."""
+        answer = self.admin("focusd", cmd="show", conf=room)
+        return re.search(r'"(sip:[^"]*opaque=app:conf:focus:id:[^"]*)"', json.dumps(answer)).group(1)
+
     # --- clients
     def ua(self, user, transport="tls", register=False, password=None, **kw):
         """A client of that user, closed with the stack at the latest."""
