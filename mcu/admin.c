@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin.c - commands of the operator on the Unix socket: list, show, stats, loglevel, why
+ *
+ * A line -> JSON -> table row -> the row fills the answer object. `stats` of one conference asks the media threads, so
+ * its answer waits for them.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/trace.h"
+#include "lib/ev/jsonsock.h"
+#include "mcu/app.h"
+#include "mcu/factory.h"
+#include "mcu/uas.h"
+
+static void reply(struct jsonsock_req *rq, json_t *ans)
+{
+	char *text = ans ? json_dumps(ans, JSON_COMPACT) : NULL;
+
+	jsonsock_reply(rq, text ? str_c(text) : STR("{\"ok\":false,\"error\":\"out of memory\"}"));
+	free(text);
+	json_decref(ans);
+}
+
+static json_t *failure(const char *text)
+{
+	return json_pack("{s:b,s:s}", "ok", 0, "error", text);
+}
+
+static const char *field(const json_t *q, const char *name)
+{
+	const char *v = json_string_value(json_object_get(q, name));
+
+	return v ? v : "";
+}
+
+/* --- list, show */
+
+static json_t *conf_json(const struct conf *c)
+{
+	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:I}", "id", c->id, "focus", c->focus_uri, "uri", c->mcu_uri,
+			 "subject", c->subject, "epoch", (json_int_t)c->epoch, "users", (int)HASH_COUNT(c->users), "legs",
+			 (int)c->nlegs, "locked", c->locked, "notified", (json_int_t)report_version(c->report));
+}
+
+static json_t *on_list(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	json_t *list = json_array();
+
+	(void)rq;
+	(void)q;
+	for (struct conf *c = a->confs->by_key; c; c = c->hh.next)
+		json_array_append_new(list, conf_json(c));
+	return json_pack("{s:b,s:i,s:o}", "ok", 1, "calls", (int)uas_calls(a->uas), "conferences", list);
+}
+
+/* By conference id, MCU URI or focus URI. */
+static struct conf *find(struct app *a, const char *name)
+{
+	for (struct conf *c = a->confs->by_key; c; c = c->hh.next)
+		if (cstr_ieq(c->id, name) || cstr_ieq(c->org, name) || cstr_ieq(c->focus_uri, name) ||
+		    cstr_ieq(c->mcu_uri, name))
+			return c;
+	return NULL;
+}
+
+static const struct call *call_of(const struct leg *l)
+{
+	return l->call;
+}
+
+static json_t *leg_json(const struct leg *l)
+{
+	const struct call *c = call_of(l);
+	bool sends, receives;
+	json_t *j;
+
+	leg_roster_dir(l, &sends, &receives);
+	j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:b,s:b}", "user", l->user->entity, "name", l->user->display,
+		      "role", l->user->role, "endpoint", l->endpoint, "state", leg_state_name(l->state), "sends", sends,
+		      "receives", receives, "in_blocked", l->ingress_block, "out_blocked", l->egress_block, "talking",
+		      l->talking);
+	if (!j || !c)
+		return j;
+	json_object_set_new(j, "call_id", json_string(call_id(c)));
+	json_object_set_new(j, "call", json_string(call_state_name(c->state)));
+	json_object_set_new(j, "seconds", json_integer((json_int_t)((ev_now_ms(c->uas->app->loop) - c->since_ms) / 1000)));
+	json_object_set_new(j, "encrypted", json_boolean(c->nego.set.srtp));
+	json_object_set_new(j, "port", json_integer(c->media ? mleg_port(c->media) : 0));
+	return j;
+}
+
+static json_t *on_show(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	struct conf *c = find(a, field(q, "conf"));
+	json_t *legs;
+	struct leg *l;
+
+	(void)rq;
+	if (!c)
+		return failure("no such conference on this server; `list` shows them");
+	legs = json_array();
+	for (struct user *u = c->users; u; u = u->hh.next)
+		TAILQ_FOREACH(l, &u->legs, te)
+			json_array_append_new(legs, leg_json(l));
+	return json_pack("{s:b,s:o,s:o}", "ok", 1, "conference", conf_json(c), "legs", legs);
+}
+
+/* --- stats: of the process, or of the legs of one conference */
+
+struct gather {
+	struct jsonsock_req *rq;             /* reference */
+	json_t              *legs;
+	unsigned             waiting;
+};
+
+struct one_leg { struct gather *g; char *user, *endpoint; };
+
+static void one_destructor(void *arg)
+{
+	struct one_leg *o = arg;
+
+	mem_deref(o->user);
+	mem_deref(o->endpoint);
+	mem_deref(o->g);
+}
+
+static void gather_destructor(void *arg)
+{
+	struct gather *g = arg;
+
+	json_decref(g->legs);
+	mem_deref(g->rq);
+}
+
+static void gather_done(struct gather *g)
+{
+	if (--g->waiting)
+		return;
+	reply(g->rq, json_pack("{s:b,s:O}", "ok", 1, "legs", g->legs));
+}
+
+static void on_stats_of(const struct mleg_stats *s, void *arg)
+{
+	struct one_leg *o = arg;
+	json_t *j;
+
+	if (s) {
+		j = json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i}", "user", o->user, "endpoint", o->endpoint, "peer", s->peer,
+			      "jitter_us", (int)s->jitter_us, "rtt_us", (int)s->rtt_us, "buffer_ms", (int)s->buffer_ms,
+			      "peer_lost_256", (int)s->peer_fraction_lost, "level_dbov", s->level_dbov);
+#define N(name) json_object_set_new(j, #name, json_integer((json_int_t)s->name))
+		N(rx_packets); N(tx_packets); N(rx_bytes); N(tx_bytes); N(auth_failures); N(replays); N(late); N(lost);
+		N(concealed); N(bad);
+#undef N
+		json_array_append_new(o->g->legs, j);
+	}
+	gather_done(o->g);
+	mem_deref(o);
+}
+
+static void ask(struct gather *g, const struct leg *l, struct mleg *ml)
+{
+	struct one_leg *o = mem_zalloc(sizeof(*o), one_destructor);
+
+	if (!o)
+		return;
+	o->g        = mem_ref(g);
+	o->user     = str_dup(str_c(l->user->entity));
+	o->endpoint = str_dup(str_c(l->endpoint));
+	g->waiting++;
+	if (o->user && o->endpoint && !mleg_stats(ml, on_stats_of, o))
+		return;
+	g->waiting--;
+	mem_deref(o);
+}
+
+static json_t *stats_of_conf(struct jsonsock_req *rq, struct conf *c)
+{
+	struct gather *g = mem_zalloc(sizeof(*g), gather_destructor);
+	struct leg *l;
+
+	if (!g)
+		return failure("out of memory");
+	g->rq      = mem_ref(rq);
+	g->legs    = json_array();
+	g->waiting = 1;
+	for (struct user *u = c->users; u; u = u->hh.next)
+		TAILQ_FOREACH(l, &u->legs, te)
+			if (call_of(l) && call_of(l)->media)
+				ask(g, l, call_of(l)->media);
+	gather_done(g);
+	mem_deref(g);
+	return NULL;
+}
+
+static json_t *on_stats(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	struct conf *c;
+
+	if (*field(q, "conf")) {
+		c = find(a, field(q, "conf"));
+		return c ? stats_of_conf(rq, c) : failure("no such conference on this server; `list` shows them");
+	}
+	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:I,s:i,s:i}", "ok", 1, "node", a->cfg.node, "conferences",
+			 (int)a->confs->nconfs, "legs", (int)a->confs->nlegs, "calls", (int)uas_calls(a->uas), "load",
+			 (int)factory_load(a->factory), "max_conferences", (int)a->confs->max_confs, "max_legs",
+			 (int)a->confs->max_legs, "draining", a->draining, "uptime_s",
+			 (json_int_t)((ev_now_ms(a->loop) - a->started_ms) / 1000), "tickets",
+			 (int)ticket_count(a->confs->tickets), "transactions", (int)sip_transactions(a->sip));
+}
+
+/* --- loglevel, why */
+
+static void on_level(const char *area, const char *level, void *arg)
+{
+	json_object_set_new(arg, area, json_string(level));
+}
+
+static json_t *on_loglevel(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	json_t *levels;
+
+	(void)a;
+	(void)rq;
+	if (*field(q, "level") && log_set(*field(q, "area") ? field(q, "area") : NULL, field(q, "level")))
+		return failure("area or level is not known; levels are error, warn, info and debug");
+	levels = json_object();
+	log_dump(on_level, levels);
+	return json_pack("{s:b,s:o}", "ok", 1, "levels", levels);
+}
+
+struct events { json_t *list; unsigned lost; };
+
+static void on_event(uint64_t wall_ms, const char *text, unsigned lost, void *arg)
+{
+	struct events *e = arg;
+
+	e->lost += lost;
+	json_array_append_new(e->list, json_pack("{s:I,s:s}", "ms", (json_int_t)wall_ms, "what", text));
+}
+
+static json_t *on_why(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	struct events e = { json_array(), 0 };
+
+	(void)a;
+	(void)rq;
+	if (trace_find(field(q, "call_id"), on_event, &e) < 0) {
+		json_decref(e.list);
+		return failure("nothing is known of that Call-ID; only the last calls are kept");
+	}
+	return json_pack("{s:b,s:i,s:o}", "ok", 1, "lost", (int)e.lost, "events", e.list);
+}
+
+/* --- dispatch. A row that returns NULL answers later. */
+static const struct {
+	const char *name;
+	json_t   *(*on)(struct app *a, struct jsonsock_req *rq, const json_t *q);
+} rows[] = {
+	{ "list",     on_list },
+	{ "show",     on_show },
+	{ "stats",    on_stats },
+	{ "loglevel", on_loglevel },
+	{ "why",      on_why },
+};
+
+static void on_line(struct jsonsock_req *rq, struct str line, void *arg)
+{
+	json_t *q = json_loadb(line.p, line.l, JSON_REJECT_DUPLICATES, NULL), *ans;
+
+	if (!json_is_object(q)) {
+		json_decref(q);
+		reply(rq, failure("not a JSON object on one line"));
+		return;
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (!cstr_eq(rows[i].name, field(q, "cmd")))
+			continue;
+		ans = rows[i].on(arg, rq, q);
+		json_decref(q);
+		if (ans)
+			reply(rq, ans);
+		return;
+	}
+	json_decref(q);
+	reply(rq, failure("unknown cmd; list, show, stats, loglevel and why are known"));
+}
+
+int admin_start(struct app *a)
+{
+	return *a->cfg.admin_socket ? jsonsock_alloc(&a->admin, a->loop, a->cfg.admin_socket, on_line, a) : 0;
+}

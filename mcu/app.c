@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* app.c - the parts of mcu put together, and its end
+ *
+ * Start: TLS, media, model, SIP, HTTPS, factory, metrics, admin. SIGTERM: the factories hear `draining`, every call
+ * gets its BYE, every focus its last notification; after that, or after three seconds, the process ends. SIGHUP: the
+ * certificates and log levels again.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/opts.h"
+#include "lib/base/trace.h"
+#include "lib/ev/jsonsock.h"
+#include "lib/http/http.h"
+#include "lib/sip/sip.h"
+#include "lib/tls/tls.h"
+#include "mcu/app.h"
+#include "mcu/factory.h"
+#include "mcu/notify.h"
+#include "mcu/uas.h"
+
+#define SWEEP_MS 1000u
+#define STOP_MS  3000u
+#define POLL_MS  50u
+
+static void on_changed(struct conf *c, void *arg)
+{
+	(void)arg;
+	notify_changed(c);
+}
+
+/* --- the end */
+
+static bool notified(const struct app *a)
+{
+	for (const struct conf *c = a->confs->by_key; c; c = c->hh.next)
+		if (!notify_idle(c))
+			return false;
+	return true;
+}
+
+static void on_stop(void *arg)
+{
+	struct app *a = arg;
+	bool done = !uas_calls(a->uas) && !a->uas->byes && notified(a);
+
+	if (!done && ev_now_ms(a->loop) < a->stop_ms) {
+		tmr_start(&a->stop, POLL_MS);
+		return;
+	}
+	if (!done)
+		log_warn(app, "%u calls are left after %u ms", uas_calls(a->uas), STOP_MS);
+	ev_loop_stop(a->loop);
+}
+
+static void end_legs(struct app *a)
+{
+	struct conf *c, *cn;
+	struct user *u, *un;
+
+	HASH_ITER(hh, a->confs->by_key, c, cn) {
+		HASH_ITER(hh, c->users, u, un)
+			conf_user_end(u, LEG_END_SHUTDOWN);
+		notify_now(c);
+	}
+}
+
+static void on_term(int signum, void *arg)
+{
+	struct app *a = arg;
+
+	if (a->draining) {
+		ev_loop_stop(a->loop);               /* asked twice */
+		return;
+	}
+	log_info(app, "signal %d: ending %u calls", signum, uas_calls(a->uas));
+	opts_notify("STOPPING=1");
+	a->draining = a->confs->draining = true;
+	a->stop_ms  = ev_now_ms(a->loop) + STOP_MS;
+	factory_changed(a->factory);
+	end_legs(a);
+	tmr_start(&a->stop, POLL_MS);
+}
+
+void app_settled(struct app *a)
+{
+	if (a->draining)
+		tmr_start(&a->stop, 0);
+}
+
+static void on_sweep(void *arg)
+{
+	struct app *a = arg;
+
+	conf_sweep(a->confs);
+	if (a->confs->nconfs != a->told_confs || a->confs->nlegs != a->told_legs) {
+		a->told_confs = a->confs->nconfs;
+		a->told_legs  = a->confs->nlegs;
+		factory_changed(a->factory);
+	}
+	tmr_start(&a->sweep, SWEEP_MS);
+}
+
+/* --- SIGHUP */
+
+static int focus_client(struct http_cli **cp, struct app *a)
+{
+	struct http_tls tls = { a->cfg.cert, a->cfg.key, a->cfg.ca, a->cfg.focus_names };
+	struct http_cli_prm prm = { .loop = a->loop, .tls = &tls };
+
+	return http_cli_alloc(cp, &prm);
+}
+
+static void reload_tls(struct app *a)
+{
+	struct http_cli *cli = NULL;
+	char why[256] = "";
+	int err;
+
+	err = tls_ctx_reload(a->sip_server, why, sizeof(why));
+	if (!err)
+		err = tls_ctx_reload(a->sip_client, why, sizeof(why));
+	if (err) {
+		log_error(tls, "certificates not taken, the old ones stay: %s", why);
+		return;
+	}
+	err = focus_client(&cli, a);
+	if (err) {
+		log_error(tls, "HTTPS client keeps its old certificate: %s", strerror(-err));
+	} else {
+		a->old_focus = mem_deref(a->old_focus);
+		a->old_focus = a->focus;             /* its requests may still be under way */
+		a->focus     = cli;
+	}
+	log_info(tls, "certificates read again");
+}
+
+static void on_hup(int signum, void *arg)
+{
+	struct app *a = arg;
+	struct settings fresh = { 0 };
+	char why[256] = "";
+
+	(void)signum;
+	opts_notify("RELOADING=1");
+	if (cfg_defaults(settings_keys, &fresh) ||
+	    (a->cfg_file && cfg_load(settings_keys, &fresh, a->cfg_file, why, sizeof(why))))
+		log_error(app, "configuration not read again: %s", why);
+	else if (opts_log_levels(fresh.log_level))
+		log_error(app, "[log] level '%s' is not understood", fresh.log_level);
+	cfg_free(settings_keys, &fresh);
+	reload_tls(a);
+	opts_notify("READY=1");
+}
+
+/* --- the beginning */
+
+static int start_tls(struct app *a, char *err, size_t errsz)
+{
+	struct tls_prm prm = {
+		.cert_file = a->cfg.cert, .key_file = a->cfg.key, .ca_file = a->cfg.ca,
+		.peer_names = a->cfg.edge_names, .mutual = true,
+	};
+	int rc = tls_ctx_alloc(&a->sip_server, &prm, err, errsz);
+
+	return rc ? rc : tls_ctx_alloc(&a->sip_client, &prm, err, errsz);
+}
+
+static int start_media(struct app *a)
+{
+	struct media_prm prm = {
+		.loop = a->loop, .ip = a->cfg.media_ip, .port_min = (uint16_t)a->cfg.port_min,
+		.port_max = (uint16_t)a->cfg.port_max, .workers = (unsigned)a->cfg.workers,
+		.idle_ms = (unsigned)a->cfg.idle_s * 1000, .mix_max = (unsigned)a->cfg.mix_max,
+	};
+
+	return media_alloc(&a->media, &prm);
+}
+
+static int start_model(struct app *a)
+{
+	struct conf_set_prm prm = {
+		.media = a->media, .loop = a->loop, .max_confs = (unsigned)a->cfg.conferences,
+		.max_legs = (unsigned)a->cfg.users, .tones = a->cfg.tones, .changedcb = on_changed, .arg = a,
+	};
+	int err = settings_policy(&a->cfg, &a->policy);
+
+	if (!err)
+		err = conf_set_alloc(&a->confs, &prm);
+	return err ? err : uas_alloc(&a->uas, a);
+}
+
+static int start_sip(struct app *a)
+{
+	struct sip_prm prm = {
+		.loop = a->loop, .server_tls = a->sip_server, .client_tls = a->sip_client, .bind = a->cfg.sip_bind,
+		.port = (uint16_t)a->cfg.sip_port, .name = "mcu", .requestcb = uas_on_request, .arg = a->uas,
+	};
+
+	return sip_alloc(&a->sip, &prm);
+}
+
+static int start_focus(struct app *a)
+{
+	return focus_client(&a->focus, a);
+}
+
+static int start_factory(struct app *a)
+{
+	return factory_alloc(&a->factory, a);
+}
+
+static int start_timers(struct app *a)
+{
+	int err = tmr_init(&a->sweep, a->loop, on_sweep, a);
+
+	if (!err)
+		err = tmr_init(&a->stop, a->loop, on_stop, a);
+	if (!err)
+		err = ev_signal(a->loop, SIGTERM, on_term, a);
+	if (!err)
+		err = ev_signal(a->loop, SIGINT, on_term, a);
+	if (!err)
+		err = ev_signal(a->loop, SIGHUP, on_hup, a);
+	if (!err)
+		tmr_start(&a->sweep, SWEEP_MS);
+	return err;
+}
+
+static const struct {
+	const char *what;
+	int       (*start)(struct app *a);
+} steps[] = {
+	{ "media engine",                start_media },
+	{ "conferences",                 start_model },
+	{ "SIP listener",                start_sip },
+	{ "HTTPS client to the focus",   start_focus },
+	{ "C3P listener",                c3p_srv_start },
+	{ "factory link",                start_factory },
+	{ "metrics listener",            metrics_start },
+	{ "admin socket",                admin_start },
+	{ "timers and signals",          start_timers },
+};
+
+int app_start(struct app *a, char *err, size_t errsz)
+{
+	int rc = ev_loop_alloc(&a->loop);
+
+	if (!rc)
+		rc = start_tls(a, err, errsz);
+	if (rc)
+		return rc;
+	a->started_ms = ev_now_ms(a->loop);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		rc = steps[i].start(a);
+		if (rc) {
+			snprintf(err, errsz, "%s: %s", steps[i].what, strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void app_run(struct app *a)
+{
+	log_info(app, "%s: SIP %s:%u, C3P %s:%u, media %s:%ld-%ld", a->cfg.node, a->cfg.sip_bind, sip_port(a->sip),
+		 a->cfg.http_bind, http_srv_port(a->http), a->cfg.media_ip, a->cfg.port_min, a->cfg.port_max);
+	opts_ready();
+	ev_loop_run(a->loop);
+}
+
+void app_stop(struct app *a)
+{
+	a->admin     = mem_deref(a->admin);
+	a->metrics   = mem_deref(a->metrics);
+	a->factory   = mem_deref(a->factory);
+	a->http      = mem_deref(a->http);
+	a->uas       = mem_deref(a->uas);
+	a->confs     = mem_deref(a->confs);
+	a->focus     = mem_deref(a->focus);
+	a->old_focus = mem_deref(a->old_focus);
+	a->sip       = mem_deref(a->sip);
+	a->media     = mem_deref(a->media);
+	tmr_fini(&a->sweep);
+	tmr_fini(&a->stop);
+	a->sip_server = mem_deref(a->sip_server);
+	a->sip_client = mem_deref(a->sip_client);
+	a->loop       = mem_deref(a->loop);
+	trace_flush();
+	cfg_free(settings_keys, &a->cfg);
+}

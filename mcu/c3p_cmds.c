@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* c3p_cmds.c - the commands of the focus, one function each
+ *
+ * The focus has decided already who may do what; here a command is applied to the model. Each may come twice (the focus
+ * repeats what was not answered) and has the same result then.
+ */
+#include <errno.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/c3p/info.h"
+#include "lib/c3p/uri.h"
+#include "mcu/c3p_srv.h"
+#include "mcu/factory.h"
+#include "mcu/infodoc.h"
+#include "mcu/notify.h"
+
+static bool is_true(const char *s)
+{
+	return cstr_ieq(s, "true") || cstr_eq(s, "1");
+}
+
+static const char *text_of(const struct xml_node *n, const char *name)
+{
+	return xml_text(xml_child(n, NULL, name));
+}
+
+/* --- conferences */
+
+static unsigned limit_of(const struct xml_node *n)
+{
+	const char *v = xml_attr(xml_child(n, NULL, "limits"), NULL, "users");
+	uint64_t users;
+
+	return v && !str_u64(str_c(v), &users) && users < 1000000 ? (unsigned)users : 0;
+}
+
+static const char *conf_prm(struct conf_prm *p, const struct c3p_req *rq, const struct xml_node *info)
+{
+	const struct xml_node *views = xml_child(info, NULL, "conference-view");
+	struct c3p_uri focus, mcu;
+
+	*p = (struct conf_prm){
+		.focus_uri  = xml_attr(info, NULL, "entity"),
+		.mcu_uri    = xml_attr(xml_child(views, NULL, "entity-view"), NULL, "entity"),
+		.subject    = text_of(xml_child(info, NULL, "conference-description"), "subject"),
+		.notify_url = text_of(info, "notifyUrl"),
+		.locked     = is_true(text_of(xml_child(info, NULL, "conference-state"), "locked")),
+		.max_legs   = limit_of(info),
+	};
+	if (!p->notify_url)
+		p->notify_url = text_of(rq->cmd, "notifyUrl");
+	if (!p->max_legs)
+		p->max_legs = limit_of(rq->cmd);
+	if (!p->mcu_uri)
+		p->mcu_uri = rq->mcu_uri ? rq->mcu_uri : rq->to;
+	if (!p->focus_uri || !p->mcu_uri || !p->notify_url || !rq->epoch || str_u64(str_c(rq->epoch), &p->epoch))
+		return "requestMalformed";
+	if (c3p_uri_decode(&focus, str_c(p->focus_uri)) || c3p_uri_decode(&mcu, str_c(p->mcu_uri)) ||
+	    focus.type != C3P_FOCUS || mcu.type != C3P_AUDIO_VIDEO || !str_ieq(focus.id, mcu.id) || str_empty(mcu.id))
+		return "requestMalformed";
+	p->org    = focus.user;
+	p->domain = focus.domain;
+	p->id     = focus.id;
+	if (!p->subject)
+		p->subject = "";
+	return NULL;
+}
+
+static const char *on_add_conference(struct c3p_call *k)
+{
+	const struct xml_node *info = xml_child(k->rq->cmd, NULL, "conference-info");
+	struct conf_prm p;
+	const char *reason = info ? conf_prm(&p, k->rq, info) : "requestMalformed";
+	int err;
+
+	if (reason)
+		return reason;
+	err = conf_add(&k->conf, k->app->confs, &p);
+	if (err == -EEXIST)
+		return "conferenceExists";           /* with this epoch that is a success for the focus */
+	if (!err) {
+		err = notify_attach(k->conf, k->app);
+		if (err)
+			conf_end(k->conf, LEG_END_FAILED);
+	}
+	if (err)
+		return err == -EBUSY || err == -ENOMEM ? "serverBusy" : "otherFailure";
+	factory_changed(k->app->factory);
+	return NULL;
+}
+
+static void write_entity(struct c3p_call *k, struct xmlw *w)
+{
+	xmlw_start(w, "ci:conference-info");
+	xmlw_attr(w, "entity", k->conf->focus_uri);
+	xmlw_end(w);
+}
+
+static const char *on_delete_conference(struct c3p_call *k)
+{
+	conf_end(k->conf, LEG_END_CONF);
+	k->conf = NULL;
+	factory_changed(k->app->factory);
+	return NULL;
+}
+
+static const char *on_lock(struct c3p_call *k)
+{
+	const char *v = text_of(k->rq->cmd, "locked");
+
+	if (!v)
+		return "requestMalformed";
+	conf_lock(k->conf, is_true(v));
+	return NULL;
+}
+
+static const char *on_announcements(struct c3p_call *k)
+{
+	const char *v = text_of(k->rq->cmd, "enabled");
+
+	if (!v)
+		return "requestMalformed";
+	conf_set_tones(k->conf, is_true(v));
+	return NULL;
+}
+
+static const char *on_nothing(struct c3p_call *k)
+{
+	(void)k;
+	return NULL;
+}
+
+static void write_info(struct c3p_call *k, struct xmlw *w)
+{
+	infodoc_full(w, k->conf);
+}
+
+static void write_health(struct c3p_call *k, struct xmlw *w)
+{
+	factory_health(k->app->factory, w);
+}
+
+/* --- users */
+
+/* Filters given by name win; a bare status means the filters that lead to it. */
+static void filters_of(const struct c3p_media *m, bool *in, bool *out)
+{
+	if (!m->ingress && !m->egress && m->status) {
+		*in  = cstr_ieq(m->status, "recvonly") || cstr_ieq(m->status, "inactive");
+		*out = cstr_ieq(m->status, "sendonly") || cstr_ieq(m->status, "inactive");
+	}
+	if (m->ingress)
+		*in = cstr_ieq(m->ingress, "block");
+	if (m->egress)
+		*out = cstr_ieq(m->egress, "block");
+}
+
+/* In an announcement a media status is a right: it bounds the direction in every answer. */
+static void media_of(struct expect_prm *p, const struct c3p_endpoint *e)
+{
+	p->may_send = p->may_recv = true;
+	for (unsigned i = 0; i < e->nmedia; i++) {
+		const struct c3p_media *m = &e->media[i];
+
+		if (m->type && !cstr_ieq(m->type, "audio"))
+			continue;
+		p->ingress_block = cstr_ieq(m->ingress, "block");
+		p->egress_block  = cstr_ieq(m->egress, "block");
+		p->may_send = !cstr_ieq(m->status, "recvonly") && !cstr_ieq(m->status, "inactive");
+		p->may_recv = !cstr_ieq(m->status, "sendonly") && !cstr_ieq(m->status, "inactive");
+	}
+}
+
+static const char *expect_prm(struct expect_prm *p, struct c3p_user *u, struct c3p_endpoint *e, const struct xml_node *cmd)
+{
+	const struct xml_node *user = xml_child(cmd, NULL, "user"), *ticket = xml_child(cmd, NULL, "ticket");
+
+	if (!user || !ticket || c3p_user_decode(u, user) ||
+	    !xml_child(user, NULL, "endpoint") || c3p_endpoint_decode(e, xml_child(user, NULL, "endpoint")))
+		return "requestMalformed";
+	*p = (struct expect_prm){
+		.entity = u->entity, .display = u->display_text, .role = u->role, .endpoint = e->entity,
+		.joining = e->joining_method, .ticket = xml_attr(ticket, NULL, "value"),
+		.call_id = xml_attr(ticket, NULL, "callId"),
+		.any_media = cstr_ieq(xml_attr(ticket, NULL, "media"), "any"),
+	};
+	if (!p->ticket || !*p->ticket || !p->call_id || !*p->call_id || !p->entity || !*p->entity)
+		return "requestMalformed";
+	if (cstr_ieq(e->joining_method, "dialed-out"))
+		return "notSupported";
+	media_of(p, e);
+	return NULL;
+}
+
+static const char *on_add_user(struct c3p_call *k)
+{
+	struct expect_prm p;
+	struct c3p_user u;
+	struct c3p_endpoint e;
+	const char *reason = expect_prm(&p, &u, &e, k->rq->cmd);
+	int err;
+
+	if (reason)
+		return reason;
+	err = conf_expect(&k->leg, k->conf, &p);
+	if (err == -EEXIST)
+		return "requestMalformed";           /* a ticket of somebody else */
+	if (err)
+		return "serverBusy";
+	factory_changed(k->app->factory);
+	return NULL;
+}
+
+static const char *on_delete_user(struct c3p_call *k)
+{
+	const char *endpoint = k->rq->keys.endpoint_entity;
+	struct leg *l;
+
+	if (!*endpoint) {
+		conf_user_end(k->user, LEG_END_REMOVED);
+	} else {
+		l = user_leg(k->user, endpoint);
+		if (!l)
+			return "endpointDoesntExist";
+		leg_end(l, LEG_END_REMOVED);
+	}
+	k->user = NULL;
+	factory_changed(k->app->factory);
+	return NULL;
+}
+
+static const char *on_roles(struct c3p_call *k)
+{
+	const char *role = text_of(xml_child(k->rq->cmd, NULL, "user-roles"), "entry");
+
+	if (!role)
+		role = text_of(xml_child(k->rq->cmd, NULL, "roles"), "entry");
+	if (!role || !*role)
+		return "requestMalformed";
+	return user_set_role(k->user, role) ? "serverBusy" : NULL;
+}
+
+static const char *on_modify_media(struct c3p_call *k)
+{
+	const struct xml_node *n = xml_child(k->rq->cmd, NULL, "media");
+	struct c3p_media m;
+	bool in = k->leg->ingress_block, out = k->leg->egress_block;
+
+	if (!n || c3p_media_decode(&m, n) || (!m.ingress && !m.egress && !m.status))
+		return "requestMalformed";
+	if (!cstr_eq(m.id, k->rq->keys.media_id) || (m.type && !cstr_ieq(m.type, "audio")))
+		return "mediaDoesntExist";
+	filters_of(&m, &in, &out);
+	leg_filter(k->leg, in, out);
+	return NULL;
+}
+
+static const struct c3p_cmd cmds[] = {
+	/* name                           run                   needs          write */
+	{ "addConference",                on_add_conference,    NEEDS_NOTHING, write_entity },
+	{ "deleteConference",             on_delete_conference, NEEDS_CONF,    NULL },
+	{ "getConference",                on_nothing,           NEEDS_CONF,    write_info },
+	{ "modifyConferenceLock",         on_lock,              NEEDS_CONF,    NULL },
+	{ "modifyConferenceAnnouncements", on_announcements,    NEEDS_CONF,    NULL },
+	{ "addUser",                      on_add_user,          NEEDS_CONF,    NULL },
+	{ "deleteUser",                   on_delete_user,       NEEDS_USER,    NULL },
+	{ "modifyUserRoles",              on_roles,             NEEDS_USER,    NULL },
+	{ "modifyEndpointMedia",          on_modify_media,      NEEDS_MEDIA,   NULL },
+	{ "ping",                         on_nothing,           NEEDS_NOTHING, write_health },
+};
+
+const struct c3p_cmd *c3p_cmd_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
+		if (cstr_eq(cmds[i].name, name))
+			return &cmds[i];
+	return NULL;
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call.c - a call from its INVITE to its BYE, see call.h
+ *
+ * INVITE (admitted by uas.c) -> SDP, media leg, dialog -> 200 -> leg_attach() -> ACK -> leg_connected(). The media
+ * engine's events come in here; the model's orders come in by leg_ops. Whoever ends a call, it ends in call_end() or
+ * on a BYE, and the model is told once.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/base/trace.h"
+#include "mcu/app.h"
+#include "mcu/uas.h"
+
+#define TONE_MUTED_HZ   350u
+#define TONE_UNMUTED_HZ 700u
+#define TONE_MS         150u
+
+static struct metric m_answered = METRIC_COUNTER("conclave_mcu_calls_answered_total", "INVITEs answered 200");
+static struct metric m_ended = METRIC_COUNTER("conclave_mcu_calls_ended_total", "Calls that ended");
+
+/* Reason of our BYE (RFC 3326). */
+static const int causes[LEG_NENDS] = {
+	[LEG_END_REMOVED] = 200, [LEG_END_CONF] = 200, [LEG_END_SHUTDOWN] = 503, [LEG_END_IDLE] = 408,
+	[LEG_END_KEY] = 488, [LEG_END_TIMER] = 408, [LEG_END_NO_ACK] = 408, [LEG_END_REPLACED] = 200,
+	[LEG_END_FAILED] = 500,
+};
+
+const char *call_state_name(enum call_state s)
+{
+	static const char *const names[] = { "answered", "up", "ending" };
+
+	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "";
+}
+
+const char *call_id(const struct call *c)
+{
+	return c->dlg ? c->dlg->call_id : "";
+}
+
+static void drop_waiting(struct call *c)
+{
+	if (c->waiting)
+		sip_st_set_cb(c->waiting, NULL, NULL, NULL);
+	c->waiting = mem_deref(c->waiting);
+}
+
+static void destructor(void *arg)
+{
+	struct call *c = arg;
+
+	tmr_fini(&c->tmr);
+	drop_waiting(c);
+	mem_deref(c->out);
+	if (c->leg)
+		leg_detach(c->leg, c);
+	mem_deref(c->media);
+	nego_fini(&c->nego);
+	mem_deref(c->dlg);
+	mem_deref(c->leg);
+	mem_deref(c->conf_id);
+	mem_deref(c->contact);
+	mem_deref(c->key);
+}
+
+static void leave(struct call *c)
+{
+	struct uas *u = c->uas;
+
+	HASH_DEL(u->calls, c);
+	metric_inc(&m_ended);
+	mem_deref(c);
+	app_settled(u->app);
+}
+
+/* --- ending */
+
+static void on_bye_answer(int err, const struct sip_msg *m, void *arg)
+{
+	struct uas *u = arg;
+
+	if (!err && sip_msg_scode(m) < 200)
+		return;
+	u->byes--;
+	app_settled(u->app);
+}
+
+static void bye(struct call *c, enum leg_end why)
+{
+	struct uas *u = c->uas;
+	struct buf hdrs;
+	int err;
+
+	buf_init(&hdrs, 4096);
+	buf_printf(&hdrs, "Reason: SIP;cause=%d;text=\"%s\"\r\n", causes[why] ? causes[why] : 200, leg_end_text(why));
+	u->byes++;
+	err = hdrs.err ? hdrs.err
+		       : sip_dlg_request(u->app->sip, NULL, c->dlg, "BYE", hdrs.p, NULL, STR_NULL, on_bye_answer, u);
+	buf_fini(&hdrs);
+	if (err)
+		u->byes--;
+	trace_add(call_id(c), "BYE sent: %s", leg_end_text(why));
+	if (err)
+		log_warn(sip, "call %s: BYE not sent: %s", call_id(c), strerror(-err));
+}
+
+/* RFC 3261 15: a callee says BYE only after the ACK, or when no ACK comes any more. A server that goes down does not
+ * wait. */
+static void hang_up(struct call *c, enum leg_end why)
+{
+	c->media = mem_deref(c->media);
+	tmr_stop(&c->tmr);
+	c->out = mem_deref(c->out);
+	if (c->waiting && why != LEG_END_SHUTDOWN) {
+		c->state = CALL_ENDING;
+		c->why   = why;
+		return;
+	}
+	bye(c, why);
+	leave(c);
+}
+
+void call_end(struct call *c, enum leg_end why)
+{
+	if (c->state == CALL_ENDING)
+		return;
+	mem_ref(c->leg);
+	leg_gone(c->leg, c, why);
+	mem_deref(c->leg);
+	hang_up(c, why);
+}
+
+static void on_leg_end(struct leg *l, enum leg_end why, void *arg)
+{
+	struct call *c = arg;
+
+	(void)l;
+	if (c->state != CALL_ENDING)
+		hang_up(c, why);
+}
+
+static void on_leg_filter(struct leg *l, void *arg)
+{
+	struct call *c = arg;
+
+	if (!c->media)
+		return;
+	mleg_mute(c->media, l->ingress_block, l->egress_block);
+	if (c->told_block != l->ingress_block)
+		mleg_tone(c->media, l->ingress_block ? TONE_MUTED_HZ : TONE_UNMUTED_HZ, TONE_MS);
+	c->told_block = l->ingress_block;
+	trace_add(call_id(c), "filters: in %s, out %s", l->ingress_block ? "block" : "unblock",
+		  l->egress_block ? "block" : "unblock");
+}
+
+static const struct leg_ops ops = { on_leg_end, on_leg_filter };
+
+/* --- media */
+
+static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
+{
+	struct call *c = arg;
+
+	(void)ml;
+	switch (ev) {
+	case MLEG_MEDIA:
+		trace_add(call_id(c), "first media packet");
+		break;
+	case MLEG_TALK:
+		leg_talk(c->leg, v && !c->leg->ingress_block);
+		break;
+	case MLEG_DTMF:
+		trace_add(call_id(c), "DTMF");
+		leg_digit(c->leg, v, ev_now_ms(c->uas->app->loop));
+		break;
+	case MLEG_IDLE:
+		if (c->nego.set.recv || !c->se.interval_s)     /* on hold a refreshed session is life enough */
+			call_end(c, LEG_END_IDLE);
+		break;
+	case MLEG_BAD_KEY:
+		call_end(c, LEG_END_KEY);
+		break;
+	}
+}
+
+/* --- what the focus keeps of a dialog */
+
+void call_keep(struct call *c)
+{
+	const struct sip_dlg *d = c->dlg;
+	char *sdp = nego_keepable(&c->nego), *text, *kept = NULL;
+	json_t *j = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s*,s:I,s:I,s:b,s:I,s:s*}", "v", 1, "callId", d->call_id,
+			      "localTag", d->local_tag, "remoteTag", d->remote_tag, "local", d->local_uri, "remote",
+			      d->remote_uri, "target", d->remote_target, "route", d->route, "localCseq",
+			      (json_int_t)d->local_cseq, "remoteCseq", (json_int_t)d->remote_cseq, "plain", c->plain_ok,
+			      "sessionS", (json_int_t)c->se.interval_s, "sdp", sdp);
+
+	text = j ? json_dumps(j, JSON_COMPACT) : NULL;
+	if (text)
+		kept = str_dup(str_c(text));
+	if (kept)
+		leg_keep(c->leg, kept);
+	free(text);
+	json_decref(j);
+	mem_deref(sdp);
+}
+
+/* --- the first INVITE */
+
+/* The ACK, or none within 32 s. A re-INVITE's ACK comes here, too. */
+static void on_ack(struct sip_st *st, const struct sip_msg *ack, int err, void *arg)
+{
+	struct call *c = arg;
+
+	(void)st;
+	drop_waiting(c);
+	if (c->state == CALL_ENDING) {
+		bye(c, c->why);
+		leave(c);
+		return;
+	}
+	trace_add(call_id(c), err ? "no ACK" : "ACK");
+	if (err) {
+		call_end(c, LEG_END_NO_ACK);
+		return;
+	}
+	if (!call_sdp_ack(c, sip_msg_body(ack))) {
+		if (!c->nego.done)
+			call_end(c, LEG_END_FAILED);
+		return;                          /* a running session goes on as it was */
+	}
+	if (c->state == CALL_ANSWERED) {
+		c->state = CALL_UP;
+		call_keep(c);
+		leg_connected(c->leg, c);
+	}
+}
+
+void call_expect_ack(struct call *c, struct sip_st *st)
+{
+	drop_waiting(c);
+	c->waiting = mem_ref(st);
+	sip_st_set_cb(st, NULL, on_ack, c);
+}
+
+static bool is_ms_kind(const struct sip_msg *m)
+{
+	static const char *const marks[] = { "UCCAPI", "RTC/", "Sipe" };
+	struct str ua = sip_msg_hdr(m, "User-Agent", 0);
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (!str_empty(ua) && memmem(ua.p, ua.l, marks[i], strlen(marks[i])))
+			return true;
+	return false;
+}
+
+static int call_alloc(struct call **cp, struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l,
+		      struct mroom *room)
+{
+	struct call *c = mem_zalloc(sizeof(*c), destructor);
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	nego_init(&c->nego);
+	c->uas          = u;
+	c->leg          = mem_ref(l);
+	c->plain_ok     = l->any_media;
+	c->told_block   = l->ingress_block;
+	c->ms_kind      = is_ms_kind(m);
+	c->peer_updates = sip_msg_has_token(m, "Allow", "UPDATE");
+	c->since_ms     = ev_now_ms(u->app->loop);
+	err = sip_dlg_uas(&c->dlg, m, sip_st_to_tag(st));
+	if (!err)
+		err = call_timer_init(c);
+	if (!err)
+		err = mleg_alloc(&c->media, room, call_id(c), on_media, c);
+	if (err) {
+		mem_deref(c);
+		return err;
+	}
+	*cp = c;
+	return 0;
+}
+
+static int send_200(struct call *c, struct sip_st *st, const char *ctype)
+{
+	struct buf hdrs;
+	int err;
+
+	buf_init(&hdrs, 8192);
+	buf_puts(&hdrs, c->contact);
+	buf_puts(&hdrs, UAS_ALLOW "Supported: timer\r\nAllow-Events: conference\r\nAccept: application/sdp\r\n");
+	call_timer_hdrs(c, &hdrs);
+	call_expect_ack(c, st);
+	err = hdrs.err ? hdrs.err : sip_reply(st, &(struct sip_reply){
+		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = str_c(c->nego.local) });
+	buf_fini(&hdrs);
+	return err;
+}
+
+static void refuse(struct sip_st *st, const struct sip_msg *m, int err)
+{
+	struct str id = sip_msg_call_id(m);
+	char text[128];
+
+	snprintf(text, sizeof(text), STR_FMT, STR_ARG(id));
+	log_warn(leg, "call %s: refused: %s", text, strerror(-err));
+	trace_add(text, "refused: %s", strerror(-err));
+	if (err == -EBADMSG)
+		uas_refuse(st, 400, 7005, NULL, "no usable Contact or From tag");
+	else
+		uas_refuse(st, 503, 7000, "Retry-After: 5\r\n", "no media port or memory is free");
+}
+
+void call_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l, const char *conf_id,
+		 const char *contact, struct mroom *room)
+{
+	const char *ctype;
+	struct call *c;
+	int err;
+
+	err = call_alloc(&c, u, st, m, l, room);
+	if (err) {
+		refuse(st, m, err);
+		leg_refused(l);
+		return;
+	}
+	c->conf_id = str_dup(str_c(conf_id));
+	c->contact = str_dup(str_c(contact));
+	c->key     = str_printf("%s\n%s", c->dlg->call_id, c->dlg->local_tag);
+	if (!c->conf_id || !c->contact || !c->key) {
+		refuse(st, m, -ENOMEM);
+		goto refused;
+	}
+	if (!call_timer_in(c, st, m) || !call_sdp_in(c, st, m, &ctype))
+		goto refused;
+	err = send_200(c, st, ctype);
+	if (err) {
+		refuse(st, m, err);
+		goto refused;
+	}
+	metric_register(&m_answered, 1);
+	metric_register(&m_ended, 1);
+	metric_inc(&m_answered);
+	HASH_ADD_KEYPTR(hh, u->calls, c->key, strlen(c->key), c);
+	trace_add(call_id(c), "200 sent, conference %s, %s %s", conf_id, l->user->entity, l->endpoint);
+	leg_attach(l, &ops, c);
+	call_sdp_apply(c);
+	call_timer_start(c);
+	return;
+refused:
+	mem_deref(c);
+	leg_refused(l);
+}
+
+/* --- requests in the dialog */
+
+struct call *call_find(struct uas *u, const struct sip_msg *m)
+{
+	struct str id = sip_msg_call_id(m), tag = sip_msg_to_tag(m);
+	char *key = str_printf(STR_FMT "\n" STR_FMT, STR_ARG(id), STR_ARG(tag));
+	struct call *c = NULL;
+
+	if (key)
+		HASH_FIND_STR(u->calls, key, c);
+	mem_deref(key);
+	return c && sip_dlg_match(c->dlg, m) ? c : NULL;
+}
+
+static void on_bye(struct call *c, struct sip_st *st, const struct sip_msg *m)
+{
+	(void)m;
+	sip_reply(st, &(struct sip_reply){ .code = 200 });
+	trace_add(call_id(c), "BYE from the peer");
+	mem_ref(c->leg);
+	leg_gone(c->leg, c, LEG_END_HANGUP);
+	mem_deref(c->leg);
+	leave(c);
+}
+
+/* DTMF of phones that send it as INFO (application/dtmf-relay: "Signal=6"; application/dtmf: "6"). */
+static void on_info(struct call *c, struct sip_st *st, const struct sip_msg *m)
+{
+	struct str ctype = sip_msg_hdr(m, "Content-Type", 0), body = str_trim(sip_msg_body(m)), line;
+	int digit = 0;
+
+	ctype = str_trim(str_cut(&ctype, ';'));
+	if (str_ieq(ctype, STR("application/dtmf")) && body.l)
+		digit = toupper((unsigned char)body.p[0]);
+	while (str_ieq(ctype, STR("application/dtmf-relay")) && !str_empty(body)) {
+		line = str_cut(&body, '\n');
+		if (str_ieq(str_trim(str_cut(&line, '=')), STR("Signal")) && str_trim(line).l)
+			digit = toupper((unsigned char)str_trim(line).p[0]);
+	}
+	if (!str_empty(ctype) && !digit) {
+		uas_refuse(st, 415, 0, "Accept: application/dtmf-relay, application/dtmf\r\n", "INFO carries DTMF here");
+		return;
+	}
+	sip_reply(st, &(struct sip_reply){ .code = 200 });
+	if (digit)
+		leg_digit(c->leg, digit, ev_now_ms(c->uas->app->loop));
+}
+
+static void on_options(struct call *c, struct sip_st *st, const struct sip_msg *m)
+{
+	(void)c;
+	(void)m;
+	sip_reply(st, &(struct sip_reply){ .code = 200, .hdrs = UAS_ALLOW "Accept: application/sdp\r\nSupported: timer\r\n" });
+}
+
+static const struct {
+	const char *method;
+	void      (*on)(struct call *c, struct sip_st *st, const struct sip_msg *m);
+} methods[] = {
+	{ "INVITE",  call_on_offer },
+	{ "UPDATE",  call_on_offer },
+	{ "BYE",     on_bye },
+	{ "INFO",    on_info },
+	{ "OPTIONS", on_options },
+};
+
+void call_on_request(struct call *c, struct sip_st *st, const struct sip_msg *m)
+{
+	struct str method = sip_msg_method(m);
+	int err = sip_dlg_accept(c->dlg, m);
+
+	trace_add(call_id(c), STR_FMT " received", STR_ARG(method));
+	if (err) {
+		uas_refuse(st, err == -EPROTO ? 500 : 481, 0, err == -EPROTO ? "Retry-After: 3\r\n" : NULL,
+			   "CSeq or tags do not fit this dialog");
+		return;
+	}
+	if (c->state == CALL_ENDING && !str_eq(method, STR("BYE"))) {
+		uas_refuse(st, 481, 0, NULL, "this call has ended");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (str_eq(method, str_c(methods[i].method))) {
+			methods[i].on(c, st, m);
+			return;
+		}
+	}
+	uas_refuse(st, 405, 0, UAS_ALLOW, "not a method of this server");
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* call_sdp.c - offers and answers of a call (RFC 3264, 3311), between SIP bodies and nego.h
+ *
+ * One exchange at a time: while an offer of ours is out, or our 200 awaits its ACK, the peer's offer is answered 491.
+ */
+#include <errno.h>
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/base/trace.h"
+#include "mcu/app.h"
+#include "mcu/uas.h"
+
+static struct metric m_refused = METRIC_COUNTER("conclave_mcu_sdp_refused_total", "Offers that were refused");
+
+static const struct { int code, diag; } refusals[NEGO_NFAULTS] = {
+	[NEGO_SYNTAX]    = { 488, 7008 },
+	[NEGO_NO_AUDIO]  = { 488, 7010 },
+	[NEGO_TRANSPORT] = { 488, 7010 },
+	[NEGO_NO_CODEC]  = { 488, 7010 },
+	[NEGO_INSECURE]  = { 488, 7010 },
+	[NEGO_NO_CRYPTO] = { 488, 7010 },
+	[NEGO_FAMILY]    = { 488, 7009 },
+	[NEGO_ANSWER]    = { 488, 7010 },
+	[NEGO_NO_MEMORY] = { 500, 0 },
+};
+
+static struct nego_prm params(const struct call *c)
+{
+	return (struct nego_prm){
+		.policy   = &c->uas->app->policy,
+		.port     = mleg_port(c->media),
+		.plain_ok = c->plain_ok,
+		.ms_kind  = c->ms_kind,
+		.may_send = c->leg->may_send,
+		.may_recv = c->leg->may_recv,
+	};
+}
+
+/* Communicator's family reads the reason from a Warning of its own kind and then offers encryption. */
+static void refuse(struct call *c, struct sip_st *st, enum nego_fault f)
+{
+	bool levels = c->ms_kind && (f == NEGO_INSECURE || f == NEGO_NO_CRYPTO);
+
+	metric_register(&m_refused, 1);
+	metric_inc(&m_refused);
+	log_warn(leg, "call %s: %d: %s", call_id(c), refusals[f].code, nego_fault_text(f));
+	trace_add(call_id(c), "%d: %s", refusals[f].code, nego_fault_text(f));
+	uas_refuse(st, refusals[f].code, refusals[f].diag,
+		   levels ? "Warning: 308 lcs.microsoft.com \"Encryption Levels not compatible\"\r\n" : NULL, "%s",
+		   nego_fault_text(f));
+}
+
+static bool is_sdp(const struct sip_msg *m)
+{
+	struct str ctype = sip_msg_hdr(m, "Content-Type", 0);
+
+	return str_ieq(str_trim(str_cut(&ctype, ';')), STR("application/sdp"));
+}
+
+static bool wrong_type(struct call *c, struct sip_st *st)
+{
+	trace_add(call_id(c), "415: body is not application/sdp");
+	uas_refuse(st, 415, 7004, "Accept: application/sdp\r\n", "only application/sdp is supported here");
+	return false;
+}
+
+bool call_sdp_in(struct call *c, struct sip_st *st, const struct sip_msg *m, const char **ctype)
+{
+	bool update = str_eq(sip_msg_method(m), STR("UPDATE"));
+	struct str body = sip_msg_body(m);
+	struct nego_prm prm = params(c);
+	enum nego_fault f;
+
+	*ctype = NULL;
+	if (str_empty(body) && update)
+		return true;
+	if (!str_empty(body) && !is_sdp(m))
+		return wrong_type(c, st);
+	f = str_empty(body) ? nego_offer(&c->nego, &prm) : nego_answer(&c->nego, &prm, body);
+	if (f != NEGO_OK) {
+		refuse(c, st, f);
+		return false;
+	}
+	*ctype = "application/sdp";
+	return true;
+}
+
+void call_sdp_apply(struct call *c)
+{
+	const struct nego *n = &c->nego;
+	int err;
+
+	if (!n->done || n->offering)
+		return;
+	err = mleg_set(c->media, &n->set);
+	if (err)
+		log_warn(leg, "call %s: media engine: %s", call_id(c), strerror(-err));
+	mleg_mute(c->media, c->leg->ingress_block, c->leg->egress_block);
+	leg_direction(c->leg, n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_SENDONLY,
+		      n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_RECVONLY);
+	trace_add(call_id(c), "media: codec %d, %s, %s, ours %s, peer %s", n->set.codec,
+		  n->suite ? n->suite->name : "no encryption", n->set.rtcp_mux ? "mux" : "no mux", sdp_dir_name(n->dir),
+		  sdp_dir_name(n->peer_dir));
+}
+
+bool call_sdp_ack(struct call *c, struct str body)
+{
+	struct nego_prm prm = params(c);
+	enum nego_fault f;
+
+	if (!c->nego.offering)
+		return true;
+	f = nego_take_answer(&c->nego, &prm, body);
+	if (f != NEGO_OK) {
+		nego_abandon(&c->nego);
+		log_warn(leg, "call %s: answer in the ACK: %s", call_id(c), nego_fault_text(f));
+		trace_add(call_id(c), "answer in the ACK: %s", nego_fault_text(f));
+		return false;
+	}
+	call_sdp_apply(c);
+	return true;
+}
+
+static bool glare(const struct call *c, const struct sip_msg *m)
+{
+	bool invite = str_eq(sip_msg_method(m), STR("INVITE"));
+
+	if (invite)
+		return c->waiting || c->out;
+	return !str_empty(sip_msg_body(m)) && (c->nego.offering || c->out);
+}
+
+static void answer(struct call *c, struct sip_st *st, const char *ctype)
+{
+	bool invite = str_eq(sip_msg_method(sip_st_msg(st)), STR("INVITE"));
+	struct buf hdrs;
+	int err;
+
+	buf_init(&hdrs, 8192);
+	buf_puts(&hdrs, c->contact);
+	buf_puts(&hdrs, UAS_ALLOW "Supported: timer\r\n");
+	call_timer_hdrs(c, &hdrs);
+	if (invite)
+		call_expect_ack(c, st);
+	err = hdrs.err ? hdrs.err : sip_reply(st, &(struct sip_reply){
+		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = ctype ? str_c(c->nego.local) : STR_NULL });
+	buf_fini(&hdrs);
+	if (err)
+		log_warn(sip, "call %s: 200 not sent: %s", call_id(c), strerror(-err));
+}
+
+void call_on_offer(struct call *c, struct sip_st *st, const struct sip_msg *m)
+{
+	const char *ctype;
+
+	if (glare(c, m)) {
+		trace_add(call_id(c), "491: another exchange is under way");
+		uas_refuse(st, 491, 0, NULL, "another offer is being handled");
+		return;
+	}
+	if (!call_timer_in(c, st, m) || !call_sdp_in(c, st, m, &ctype))
+		return;
+	sip_dlg_target_refresh(c->dlg, m);
+	answer(c, st, ctype);
+	if (ctype)
+		call_sdp_apply(c);
+	call_timer_start(c);
+	call_keep(c);
+}

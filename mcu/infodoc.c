@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* infodoc.c - writing conference-info documents, see infodoc.h
+ *
+ * Endpoints are written from the model at the moment of writing; one that is in the report but no longer in the model
+ * is gone, and told as deleted.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include "lib/c3p/info.h"
+#include "mcu/infodoc.h"
+
+static const char *dir_name(bool sends, bool receives)
+{
+	static const char *const names[2][2] = { { "inactive", "recvonly" }, { "sendonly", "sendrecv" } };
+
+	return names[sends][receives];
+}
+
+static void endpoint(struct c3p_endpoint *e, const struct leg *l)
+{
+	bool sends, receives;
+
+	leg_roster_dir(l, &sends, &receives);
+	*e = (struct c3p_endpoint){
+		.entity         = l->endpoint,
+		.session_type   = "audio-video",
+		.state          = "full",
+		.status         = l->state == LEG_CONNECTED ? "connected" : "dialing-in",
+		.joining_method = l->joining,
+		.joining_when   = l->when,
+		.leg            = l->kept,
+		.talking        = l->talking,
+		.nmedia         = 1,
+	};
+	e->media[0] = (struct c3p_media){
+		.id      = "1",
+		.type    = "audio",
+		.label   = c3p_media_label("audio"),
+		.status  = dir_name(sends, receives),
+		.state   = "connected",
+		.ingress = l->ingress_block ? "block" : "unblock",
+		.egress  = l->egress_block ? "block" : "unblock",
+	};
+}
+
+static void user_open(struct xmlw *w, const char *entity)
+{
+	xmlw_start(w, "ci:user");
+	xmlw_attr(w, "entity", entity);
+	xmlw_attr(w, "state", "partial");
+}
+
+struct writing {
+	struct xmlw *w;
+	struct conf *c;
+	const char  *user;       /* whose element is open */
+};
+
+static void to_user(struct writing *wr, const char *entity)
+{
+	if (cstr_eq(wr->user, entity))
+		return;
+	if (wr->user)
+		xmlw_end(wr->w);
+	wr->user = entity;
+	if (entity)
+		user_open(wr->w, entity);
+}
+
+static bool on_item(const struct report_item *it, void *arg)
+{
+	struct writing *wr = arg;
+	struct user *u;
+	struct leg *l;
+	struct c3p_endpoint e = { .entity = it->endpoint, .session_type = "audio-video", .state = "deleted" };
+
+	if (wr->w->b->l > INFODOC_MAX_BYTES)
+		return false;
+	u = conf_user(wr->c, it->user);
+	l = u ? user_leg(u, it->endpoint) : NULL;
+	if (l && (l->state == LEG_CONNECTED || l->state == LEG_ANSWERED))
+		endpoint(&e, l);
+	to_user(wr, it->user);
+	c3p_endpoint_encode(wr->w, false, &e);
+	return true;
+}
+
+static void info_open(struct xmlw *w, const struct conf *c, uint64_t version, const char *state)
+{
+	xmlw_start(w, "ci:conference-info");
+	xmlw_attr(w, "entity", c->focus_uri);
+	xmlw_attrf(w, "version", "%" PRIu64, version);
+	xmlw_attr(w, "state", state);
+}
+
+int infodoc_notify(struct buf *b, struct conf *c)
+{
+	uint64_t version = report_version(c->report) + 1;
+	struct writing wr = { .c = c };
+	char id[48], epoch[24];
+	struct c3p_env env = { .request_id = id, .from = c->mcu_uri, .to = c->focus_uri, .epoch = epoch };
+	struct xmlw w;
+	int err;
+
+	if (report_busy(c->report) || !report_pending(c->report))
+		return 0;
+	snprintf(epoch, sizeof(epoch), "%" PRIu64, c->epoch);
+	snprintf(id, sizeof(id), "%s.%" PRIu64, epoch, version);
+	c3p_begin_request(&w, b, &env);
+	wr.w = &w;
+	xmlw_start(&w, "oc:notify");
+	info_open(&w, c, version, "partial");
+	xmlw_start(&w, "ci:users");
+	xmlw_attr(&w, "state", "partial");
+	report_take(c->report, INFODOC_MAX_ITEMS, on_item, &wr);
+	to_user(&wr, NULL);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	err = c3p_end(&w);
+	if (err)
+		report_untake(c->report);
+	return err;
+}
+
+/* --- getConference */
+
+static bool user_full(struct xmlw *w, const struct user *u)
+{
+	bool any = false;
+	struct leg *l;
+
+	TAILQ_FOREACH(l, &u->legs, te) {
+		struct c3p_endpoint e;
+
+		if (l->state != LEG_CONNECTED)
+			continue;
+		if (!any)
+			user_open(w, u->entity);
+		any = true;
+		endpoint(&e, l);
+		c3p_endpoint_encode(w, false, &e);
+	}
+	if (any)
+		xmlw_end(w);
+	return any;
+}
+
+static void mark_all(struct conf *c, const struct user *u)
+{
+	struct leg *l;
+
+	TAILQ_FOREACH(l, &u->legs, te)
+		if (l->state == LEG_CONNECTED)
+			report_mark(c->report, u->entity, l->endpoint, REPORT_STATE);
+}
+
+static void view(struct xmlw *w, const struct conf *c)
+{
+	struct c3p_entity_view v = {
+		.entity = c->mcu_uri, .state = "full", .active = true, .locked = c->locked, .media_types = { "audio" },
+	};
+
+	xmlw_start(w, "msci:conference-view");
+	xmlw_attr(w, "ci:state", "full");
+	c3p_entity_view_encode(w, false, &v);
+	xmlw_end(w);
+}
+
+static bool fits(const struct conf *c)
+{
+	return (size_t)c->nlegs * 2500 < INFODOC_MAX_BYTES;
+}
+
+void infodoc_full(struct xmlw *w, struct conf *c)
+{
+	const char *state = fits(c) ? "full" : "partial";
+	bool late = false;
+	struct user *u;
+
+	info_open(w, c, report_version(c->report), state);
+	xmlw_start(w, "ci:users");
+	xmlw_attr(w, "state", state);
+	for (u = c->users; u; u = u->hh.next) {
+		if (w->b->l > INFODOC_MAX_BYTES) {
+			mark_all(c, u);
+			late = true;
+			continue;
+		}
+		user_full(w, u);
+	}
+	xmlw_end(w);
+	view(w, c);
+	xmlw_end(w);
+	if (late)
+		conf_changed(c);
+}

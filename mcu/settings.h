@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settings.h - the configuration of the MCU: one table, one struct */
+#ifndef MCU_SETTINGS_H
+#define MCU_SETTINGS_H
+#include <stdbool.h>
+#include "lib/base/cfg.h"
+#include "mcu/nego.h"
+
+struct settings {
+	char *node, *domain;
+	char *cert, *key, *ca;
+	char *sip_bind, *http_bind, *http_url, *factory_urls, *metrics_bind, *admin_socket, *log_level;
+	char *media_ip, *codecs, *codec_order;
+	char *edge_names, *focus_names;
+	long  sip_port, http_port, metrics_port, port_min, port_max, workers, idle_s, mix_max, ptime_ms, opus_bitrate;
+	long  conferences, users, session_s, min_se_s;
+	bool  tones;
+};
+extern const struct cfg_key settings_keys[];
+
+unsigned settings_check(const void *cfg, const char *file);            /* opts_check_cb */
+int      settings_policy(const struct settings *s, struct nego_policy *p);   /* -EINVAL: an unknown codec */
+char    *settings_http_url(const struct settings *s, unsigned port);   /* as others reach our C3P server; new reference */
+
+#endif
