@@ -29,10 +29,13 @@ static void on_written(uv_write_t *uv, int status)
 		return;
 	s->writing  = false;
 	s->inflight = 0;
-	if (status)
+	if (status) {
 		stream_fail(s, status);
-	else
-		stream_flush(s);
+		return;
+	}
+	if (s->closing && s->state == ST_OPEN)
+		tmr_start(&s->tmr, FLUSH_MS);      /* slow is fine, stuck is not */
+	stream_flush(s);
 }
 
 static int write_rest(struct stream *s, const char *p, size_t n)

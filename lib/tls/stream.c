@@ -13,7 +13,7 @@
 #include "lib/base/mem.h"
 #include "lib/tls/tls_priv.h"
 
-enum { HANDSHAKE_MS = 10000, FLUSH_MS = 5000, LINGER_MS = 2000, KEEPALIVE_S = 60, MAX_QUEUE = 4 << 20 };
+enum { HANDSHAKE_MS = 10000, LINGER_MS = 2000, KEEPALIVE_S = 60, MAX_QUEUE = 4 << 20 };
 
 static _Thread_local char cipher_in[64 * 1024], plain_in[32 * 1024];    /* used within one callback only */
 

@@ -22,6 +22,7 @@ SSL  *tls_ssl(struct tls_ctx *c, bool server);
 char *tls_peer_name(SSL *ssl);                           /* first DNS name, new reference; NULL: none */
 
 /* --- stream.c, flush.c */
+enum { FLUSH_MS = 5000 };                   /* a closing stream gives up when nothing is written for that long */
 enum state {
 	ST_CONNECTING,
 	ST_HANDSHAKE,

@@ -523,6 +523,19 @@ static void a_listener_that_ends_takes_its_handshakes_but_not_its_streams(void *
 	assert_int_equal(cli.got.l, 2);
 }
 
+static void a_listener_without_memory_accepts_a_little_later(void **state)
+{
+	(void)state;
+	listen_on("127.0.0.1", 0);
+	connect_to("127.0.0.1", 0);
+	mem_fail_after(1);
+	run_ms(50);
+	mem_fail_after(0);
+	assert_int_equal(srv.opened, 0);
+	run_ms(150);
+	assert_int_equal(srv.opened, 1);
+}
+
 static void a_loop_may_end_while_streams_flush_and_linger(void **state)
 {
 	char *p = calloc(1, MIB);
@@ -577,6 +590,7 @@ int main(void)
 		T(what_is_not_tls_fails_the_handshake),
 		T(a_listener_refuses_more_streams_than_its_limit),
 		T(a_listener_that_ends_takes_its_handshakes_but_not_its_streams),
+		T(a_listener_without_memory_accepts_a_little_later),
 		T(a_loop_may_end_while_streams_flush_and_linger),
 		T(no_memory_is_an_error_and_leaves_nothing_behind),
 	};
