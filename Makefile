@@ -66,7 +66,7 @@ archive  = $(BUILD)/lib/$(1).a
 archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
-.PHONY: all help run test unit scenario fuzz bench sanitize soak check deps clean install
+.PHONY: all help run test unit lua edge scenario fuzz bench sanitize soak check deps clean install
 all: $(BUILD)/focusd $(BUILD)/mcu
 
 # One archive a folder; its unit tests and fuzzers are found by the prefix: test/unit/sip_msg.c tests lib/sip.
@@ -108,6 +108,47 @@ fuzz: $(FUZZ)
 
 scenario: all
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q test/scenario
+
+# --- the edge and the operator's scripts
+deps:
+	scripts/install-packages
+
+run: deps
+	$(MAKE) all
+	CONCLAVE_BUILD=$(BUILD) scripts/conclave run $(RUN)
+
+# Lua syntax, kamailio -c, focusd --check, mcu --check.
+check:
+	CONCLAVE_BUILD=$(BUILD) scripts/conclave check
+
+lua:
+	@set -e; for t in $(sort $(wildcard test/unit_lua/*.lua)); do echo "== $$t"; lua5.1 $$t; done
+
+# The real edge between played daemons.
+edge:
+	$(PYTHON) -m pytest -q -p no:cacheprovider test/edge
+
+test: deps
+	$(MAKE) all
+	$(MAKE) check lua unit fuzz edge scenario
+
+PREFIX  ?= /usr/local
+SYSCONF ?= /etc
+UNITDIR ?= /lib/systemd/system
+LIBDIR  := $(PREFIX)/lib/conclave
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/scripts/conclave_lib $(DESTDIR)$(LIBDIR)/kamailio/policy.d
+	install -d $(DESTDIR)$(UNITDIR)
+	install -m 755 $(BUILD)/focusd $(BUILD)/mcu $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 scripts/conclave scripts/install-packages $(wildcard scripts/confctl) $(DESTDIR)$(LIBDIR)/scripts/
+	install -m 644 scripts/conclave_lib/*.py $(DESTDIR)$(LIBDIR)/scripts/conclave_lib/
+	install -m 644 kamailio/*.lua kamailio/kamailio.cfg $(DESTDIR)$(LIBDIR)/kamailio/
+	install -m 644 kamailio/policy.d/* $(DESTDIR)$(LIBDIR)/kamailio/policy.d/
+	ln -sf $(LIBDIR)/scripts/conclave $(DESTDIR)$(PREFIX)/bin/conclave
+	[ ! -f scripts/confctl ] || ln -sf $(LIBDIR)/scripts/confctl $(DESTDIR)$(PREFIX)/bin/confctl
+	for u in systemd/*.service systemd/*.target; do \
+	  sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); done
+	install -D -m 644 systemd/conclave.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/conclave.conf
 
 clean:
 	rm -rf build build-san

@@ -10,7 +10,7 @@ import time
 from . import Problem, admin, check, render, users
 from .certs import Certs
 from .layout import DEFAULTS, PARTS, Layout, binary, parse_trunk, parse_user, write_file
-from .supervise import Group, say
+from .supervise import Group, make_parts, say
 
 ABOUT = """Run and administer a Conclave group: the SIP edge (Kamailio), the focus (focusd), the media server (mcu) and the media relay
 (rtpengine). Everything a group writes is below one directory (--dir, default ./run); all its ports count from one number."""
@@ -122,6 +122,9 @@ def parser():
     p = _add(sub, "restart", "Start one part of the running group again.")
     p.add_argument("part", choices=PARTS)
     p.set_defaults(func=cmd_restart)
+    p = _add(sub, "exec", "Become one part of a group that was set up (for systemd).")
+    p.add_argument("part", choices=PARTS)
+    p.set_defaults(func=cmd_exec)
     p = _add(sub, "status", "What runs.")
     p.set_defaults(func=cmd_status)
     p = _add(sub, "stop", "End the running group.")
@@ -402,6 +405,13 @@ def cmd_restart(a):
     answer = admin.supervisor(lay, "restart", part=a.part)
     print(f"{a.part} runs, pid {answer['pid']}")
     return 0
+
+
+def cmd_exec(a):
+    lay = Layout.load(a.dir)
+    argv = make_parts(lay, [a.part])[0].argv
+    os.chdir(lay.path("run"))
+    os.execvp(argv[0], argv)
 
 
 def cmd_status(a):
