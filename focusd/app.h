@@ -51,6 +51,7 @@ void sweep_start(struct app *a);
 /* --- announce.c: tells the edge which nodes and MCUs there are */
 void announce_now(struct app *a);               /* also used when an MCU comes or goes */
 void announce_start(struct app *a);
+void announce_stop(void);
 
 /* --- admin.c */
 int  admin_start(struct app *a);

@@ -113,7 +113,7 @@ struct conf {
 	enum conf_mcu_state mcu_state;
 	char            *mcu_node, *mcu_instance;
 	uint32_t         mcu_version;        /* last oc:notify taken */
-	bool             mcu_syncing;        /* a getConference is under way */
+	bool             mcu_syncing, mcu_stale;   /* a getConference is under way; one is owed */
 	struct user     *users;              /* hash by entity */
 	struct endpoint *eps;                /* hash by entity */
 	unsigned         nusers;             /* shown or about to be */

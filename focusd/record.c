@@ -84,11 +84,10 @@ static const char *decode_description(struct record *r, const struct app *a, con
 	return r->policy == POLICY_ANONYMOUS && !a->cfg.anonymous_allowed ? "anonymousUsersNotAllowed" : NULL;
 }
 
-const char *record_decode(struct record *r, const struct app *a, const struct xml_node *info, const char *organizer)
+const char *record_decode(struct record *r, const struct app *a, const struct xml_node *info)
 {
 	const char *version = info ? xml_attr(info, NULL, "version") : NULL, *why;
 
-	(void)organizer;
 	*r = (struct record){ 0 };
 	buf_init(&r->invited, MAX_INVITED_BYTES);
 	buf_init(&r->types, 1024);

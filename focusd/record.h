@@ -14,7 +14,7 @@ struct record {
 	uint64_t         version;
 };
 /* NULL, or the C3P failure reason (docs/c3p.md, schedule). record_fini() either way. */
-const char *record_decode(struct record *r, const struct app *a, const struct xml_node *conf_info, const char *organizer);
+const char *record_decode(struct record *r, const struct app *a, const struct xml_node *conf_info);
 void record_fini(struct record *r);
 /* ci:conference-info of a stored record; whole: with users and MCU types, else a summary. */
 void record_encode(struct xmlw *w, const struct conf *c, bool whole);

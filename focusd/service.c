@@ -142,7 +142,7 @@ static void on_add(const struct svc *x)
 {
 	struct conf *c = NULL;
 	struct record r;
-	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"), NULL);
+	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"));
 
 	if (!why && find(x, r.conf_id))
 		why = "conferenceExists";
@@ -162,7 +162,7 @@ static void on_add(const struct svc *x)
 static void on_modify(const struct svc *x)
 {
 	struct record r;
-	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"), NULL);
+	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"));
 	struct conf *c = r.conf_id ? find(x, r.conf_id) : NULL;
 
 	if (!why && !c)

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mcunews.c - see mcunews.h and docs/interfaces.md
+ *
+ *   POST /LiveServer/Focus/ oc:notify -> apply() to the model -> 204 after the commit
+ *   a gap in its versions, or a restart of ours -> getConference -> apply() as full
+ *
+ * The MCU owns its endpoints and their media; everything else in its documents is ignored.
+ */
+#include <errno.h>
+#include "focusd/factory.h"
+#include "focusd/life.h"
+#include "focusd/mculink.h"
+#include "focusd/mcunews.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/base/trace.h"
+#include "lib/c3p/info.h"
+#include "lib/c3p/uri.h"
+#include "lib/http/http.h"
+
+#define MAX_LEG_BYTES 32768u             /* oc:leg of one endpoint */
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_focus_mcu_news_total", "Notifications taken from MCUs"),
+	METRIC_COUNTER("conclave_focus_mcu_news_refused_total", "Notifications refused: unknown conference, old epoch, not C3P"),
+	METRIC_COUNTER("conclave_focus_mcu_syncs_total", "Times an MCU was asked for its whole state"),
+};
+enum { M_NEWS, M_REFUSED, M_SYNCS };
+
+/* --- one endpoint as the MCU says it */
+static bool clean(const char *s)                 /* stored in a '|' list, shown to clients */
+{
+	return !s || (strlen(s) < 60 && !strpbrk(s, "|\r\n"));
+}
+
+static bool apply_media(struct endpoint *e, const struct c3p_endpoint *news)
+{
+	bool changed = e->nmedia != news->nmedia;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < news->nmedia && n < EP_MAX_MEDIA; i++) {
+		const struct c3p_media *m = &news->media[i];
+		bool in = cstr_eq(m->ingress, "block"), out = cstr_eq(m->egress, "block");
+		struct ep_media *was = n < e->nmedia ? &e->media[n] : NULL;
+
+		if (!clean(m->id) || !clean(m->type) || !clean(m->label) || !clean(m->status))
+			continue;
+		changed |= !was || was->in_blocked != in || was->out_blocked != out || !cstr_eq(was->status, m->status) ||
+			   !cstr_eq(was->id, m->id) || !cstr_eq(was->type, m->type);
+		if (endpoint_set_media(e, n, m->id, m->type, m->label, m->status, in, out) == 0)
+			n++;
+	}
+	e->nmedia = n;
+	return changed;
+}
+
+static void apply_connected(struct app *a, struct endpoint *e)
+{
+	char *now;
+
+	e->ticket = mem_deref(e->ticket);
+	if (!e->needs_focus || user_has(e->user, SESSION_FOCUS))
+		e->drop_at_ms = 0;
+	if (e->joined)
+		return;
+	now = app_utc(app_wall_s());
+	cstr_set(&e->joined, now);
+	mem_deref(now);
+	trace_add(e->call_id, "%s is connected on %s", e->user->entity, e->user->conf->mcu_node ? e->user->conf->mcu_node : "an MCU");
+	log_info(conf, "%s: %s is connected", e->user->conf->key, e->user->entity);
+	life_review(a, e->user->conf);
+}
+
+static void apply_endpoint(struct app *a, struct conf *c, const char *user, const struct c3p_endpoint *news)
+{
+	struct endpoint *e = endpoint_find(c, news->entity);
+	int status = news->status ? ep_status_find(news->status) : EP_CONNECTED;
+	bool changed;
+
+	if (cstr_eq(news->state, "deleted") || status == EP_DISCONNECTED) {
+		if (e && e->session == SESSION_AV) {
+			trace_add(e->call_id, "%s: leg ended", e->user->entity);
+			log_info(conf, "%s: leg of %s ended", c->key, e->user->entity);
+			life_leg_gone(a, e);
+		}
+		return;
+	}
+	if (!e || e->session != SESSION_AV) {    /* not announced by us: it must not stay there */
+		log_warn(conf, "%s: MCU reports an unknown leg %s of %s", c->key, news->entity, user);
+		mculink_delete_user(a, c, user, news->entity, NULL, NULL);
+		return;
+	}
+	changed = apply_media(e, news);
+	changed |= e->talking != news->talking;
+	e->talking = news->talking;
+	if (news->leg && strlen(news->leg) < MAX_LEG_BYTES)
+		cstr_set(&e->leg, news->leg);
+	confs_mark(&a->confs, &e->dirt);
+	if (status >= EP_ON_HOLD)
+		apply_connected(a, e);
+	if (status >= 0 && status != EP_PENDING)
+		endpoint_set_status(&a->confs, e, (enum ep_status)status);
+	if (changed)
+		endpoint_touch(&a->confs, e);
+}
+
+/* Legs that a full report does not mention are gone. */
+static void drop_unmentioned(struct app *a, struct conf *c, const struct xml_node *users)
+{
+	struct endpoint *e, *tmp;
+
+	HASH_ITER(hh, c->eps, e, tmp) {
+		bool mentioned = e->session != SESSION_AV || e->status == EP_PENDING;
+
+		for (const struct xml_node *u = xml_child(users, NULL, "user"); u && !mentioned; u = xml_next(u, NULL, "user"))
+			for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n && !mentioned; n = xml_next(n, NULL, "endpoint"))
+				mentioned = cstr_eq(xml_attr(n, NULL, "entity"), e->entity);
+		if (!mentioned)
+			life_leg_gone(a, e);
+	}
+}
+
+static void apply(struct app *a, struct conf *c, const struct xml_node *info)
+{
+	const struct xml_node *users = xml_child(info, NULL, "users");
+	struct c3p_endpoint ep;
+	struct c3p_user cu;
+
+	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user")) {
+		if (c3p_user_decode(&cu, u))
+			continue;
+		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint"))
+			if (c3p_endpoint_decode(&ep, n) == 0)
+				apply_endpoint(a, c, cu.entity, &ep);
+	}
+	if (cstr_eq(xml_attr(info, NULL, "state"), "full"))
+		drop_unmentioned(a, c, users);
+}
+
+static uint32_t version_of(const struct xml_node *info)
+{
+	const char *s = xml_attr(info, NULL, "version");
+	uint64_t v;
+
+	return s && str_u64(str_c(s), &v) == 0 && v <= UINT32_MAX ? (uint32_t)v : 0;
+}
+
+/* --- asking for all of it */
+struct sync { struct app *app; char *key; uint32_t epoch; };
+
+static void on_sync_destroy(void *arg)
+{
+	mem_deref(((struct sync *)arg)->key);
+}
+
+static void on_synced(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct sync *y = arg;
+	struct conf *c = conf_find_key(&y->app->confs, y->key);
+	const struct xml_node *info = resp ? xml_child(resp->cmd, NULL, "conference-info") : NULL;
+
+	if (c && c->epoch == y->epoch && c->active) {
+		c->mcu_syncing = false;
+		if (!err && info && version_of(info) >= c->mcu_version) {
+			c->mcu_stale   = false;
+			c->mcu_version = version_of(info);
+			conf_touch(&y->app->confs, c);
+			apply(y->app, c, info);
+		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
+			mcunews_lost(y->app, c);
+		}                                /* else: still stale, the sweep asks again */
+	}
+	mem_deref(y);
+}
+
+void mcunews_sync(struct app *a, struct conf *c)
+{
+	struct sync *y;
+
+	c->mcu_stale = true;
+	if (c->mcu_syncing || !factory_find(a, c->mcu_node))
+		return;
+	y = mem_zalloc(sizeof(*y), on_sync_destroy);
+	if (!y)
+		return;
+	y->app   = a;
+	y->key   = mem_ref(c->key);
+	y->epoch = c->epoch;
+	metric_inc(&metrics[M_SYNCS]);
+	if (mculink_get_conference(a, c, on_synced, y))
+		mem_deref(y);
+	else
+		c->mcu_syncing = true;
+}
+
+/* --- MCUs come and go */
+void mcunews_lost(struct app *a, struct conf *c)
+{
+	struct endpoint *e, *tmp;
+
+	log_warn(conf, "%s: its MCU %s is lost", c->key, c->mcu_node ? c->mcu_node : "?");
+	conf_set_mcu(&a->confs, c, CONF_MCU_NONE, NULL, NULL);
+	c->mcu_stale = c->mcu_syncing = false;
+	HASH_ITER(hh, c->eps, e, tmp)
+		if (e->session == SESSION_AV && e->status != EP_PENDING) {
+			trace_add(e->call_id, "%s: leg lost with its MCU", e->user->entity);
+			life_leg_gone(a, e);
+		}
+}
+
+void on_mcu_up(struct app *a, struct mcu *m)
+{
+	for (struct conf *c = a->confs.by_key; c; c = c->hh.next) {
+		if (!c->active || c->mcu_state != CONF_MCU_READY || !cstr_eq(c->mcu_node, m->id))
+			continue;
+		if (cstr_eq(c->mcu_instance, m->instance))
+			mcunews_sync(a, c);
+		else
+			mcunews_lost(a, c);
+	}
+}
+
+void on_mcu_down(struct app *a, const char *id, const char *instance, const char *why)
+{
+	(void)why;
+	for (struct conf *c = a->confs.by_key; c; c = c->hh.next)
+		if (c->active && c->mcu_state == CONF_MCU_READY && cstr_eq(c->mcu_node, id) && cstr_eq(c->mcu_instance, instance))
+			mcunews_lost(a, c);
+}
+
+/* --- HTTP */
+struct late_http { struct http_req *rq; };
+
+static void on_late_destroy(void *arg)
+{
+	mem_deref(((struct late_http *)arg)->rq);
+}
+
+static void on_committed(int err, void *arg)
+{
+	struct late_http *l = arg;
+
+	http_reply(l->rq, err ? 503 : 204, NULL, STR_NULL);
+	mem_deref(l);
+}
+
+static void taken(struct app *a, struct http_req *rq)
+{
+	struct late_http *l = mem_zalloc(sizeof(*l), on_late_destroy);
+
+	if (!l) {
+		http_reply(rq, 503, NULL, STR_NULL);
+		return;
+	}
+	l->rq = mem_ref(rq);
+	store_defer(a->store, on_committed, l);
+}
+
+static struct conf *conf_of(struct app *a, const char *entity)
+{
+	struct c3p_uri u;
+
+	return entity && c3p_uri_decode(&u, str_c(entity)) == 0 ? conf_find(&a->confs, u.user, u.domain, u.id) : NULL;
+}
+
+static void reply_c3p(struct http_req *rq, const struct c3p_req *r, enum c3p_code code, const char *reason)
+{
+	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	struct buf b;
+
+	buf_init(&b, 0);
+	c3p_simple_response(&b, &env, code, r->command, reason, NULL);
+	http_reply(rq, 200, C3P_CTYPE "; charset=utf-8", buf_view(&b));
+	buf_fini(&b);
+}
+
+static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
+{
+	const struct xml_node *info = xml_child(r->cmd, NULL, "conference-info");
+	struct conf *c = conf_of(a, info ? xml_attr(info, NULL, "entity") : NULL);
+	uint32_t version = info ? version_of(info) : 0;
+	uint64_t epoch;
+
+	if (!info || !version || !r->epoch || str_u64(str_c(r->epoch), &epoch)) {
+		metric_inc(&metrics[M_REFUSED]);
+		http_reply(rq, 400, NULL, STR_NULL);
+		return;
+	}
+	if (!c || !c->active || c->epoch != epoch) {
+		metric_inc(&metrics[M_REFUSED]);
+		log_warn(conf, "notification for %s, epoch %s: not here", xml_attr(info, NULL, "entity"), r->epoch);
+		http_reply(rq, 409, NULL, STR_NULL);
+		return;
+	}
+	metric_inc(&metrics[M_NEWS]);
+	if (version > c->mcu_version) {
+		bool gap = version != c->mcu_version + 1;
+
+		c->mcu_version = version;
+		conf_touch(&a->confs, c);
+		apply(a, c, info);
+		if (gap)
+			mcunews_sync(a, c);
+	}
+	taken(a, rq);
+}
+
+static void on_ping(struct app *a, struct http_req *rq, const struct c3p_req *r)
+{
+	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	const char *why;
+	struct xmlw w;
+	struct buf b;
+
+	if (factory_ping(a, xml_child(r->cmd, NULL, "health"), &why)) {
+		log_warn(factory, "health report refused: %s", why);
+		reply_c3p(rq, r, C3P_FAILURE, "requestMalformed");
+		return;
+	}
+	buf_init(&b, 0);
+	c3p_begin_response(&w, &b, &env, C3P_SUCCESS, NULL);
+	xmlw_start(&w, "ping");
+	xmlw_start(&w, "oc:ack");
+	xmlw_attr(&w, "interval", "10");
+	xmlw_attr(&w, "expires", "30");
+	xmlw_end(&w);
+	xmlw_end(&w);
+	c3p_end(&w);
+	http_reply(rq, 200, C3P_CTYPE "; charset=utf-8", buf_view(&b));
+	buf_fini(&b);
+}
+
+/* An MCU that reconnects asks whether its conference is still wanted. */
+static void on_get_conference(struct app *a, struct http_req *rq, const struct c3p_req *r)
+{
+	struct conf *c = conf_of(a, r->keys.conf_entity);
+	uint64_t epoch = 0;
+
+	if (c && c->active && (!r->epoch || (str_u64(str_c(r->epoch), &epoch) == 0 && epoch == c->epoch)))
+		reply_c3p(rq, r, C3P_SUCCESS, NULL);
+	else
+		reply_c3p(rq, r, C3P_FAILURE, "conferenceDoesntExist");
+}
+
+static const struct { struct str path; const char *command; void (*handler)(struct app *a, struct http_req *rq, const struct c3p_req *r); }
+services[] = {
+	{ STR("/LiveServer/MCUFactory/"), "ping",          on_ping },
+	{ STR("/LiveServer/Focus/"),      "notify",        on_notify },
+	{ STR("/LiveServer/Focus/"),      "getConference", on_get_conference },
+};
+
+void mcunews_on_http(struct http_req *rq, void *arg)
+{
+	struct str path = http_req_path(rq);
+	struct c3p_req r = { 0 };
+	bool known = false;
+	int err;
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
+		known |= str_ieq(path, services[i].path);
+	if (!known || !str_eq(http_req_method(rq), STR("POST"))) {
+		http_reply(rq, known ? 405 : 404, NULL, STR_NULL);
+		return;
+	}
+	err = c3p_req_decode(&r, http_req_body(rq));
+	for (size_t i = 0; !err && i < sizeof(services) / sizeof(services[0]); i++)
+		if (str_ieq(path, services[i].path) && cstr_eq(r.command, services[i].command)) {
+			services[i].handler(arg, rq, &r);
+			goto out;
+		}
+	if (err) {
+		metric_inc(&metrics[M_REFUSED]);
+		http_reply(rq, 400, NULL, STR_NULL);
+	} else {
+		reply_c3p(rq, &r, C3P_FAILURE, "notSupported");
+	}
+out:
+	c3p_req_fini(&r);
+}
