@@ -65,7 +65,7 @@ void jbuf_flush(struct jbuf *j)
 		pool_put(j->pool, j->q[--j->n].data);
 	j->anchored = j->running = j->played = false;
 	j->dry = 0;
-	j->nonaudio = 0;
+	j->silent_seqs = 0;
 }
 
 static void anchor(struct jbuf *j, uint32_t ts, int64_t now)
@@ -184,9 +184,34 @@ int jbuf_push(struct jbuf *j, const struct jbuf_pkt *p, int64_t now)
 	return insert(j, p);
 }
 
-void jbuf_nonaudio(struct jbuf *j)
+void jbuf_nonaudio(struct jbuf *j, uint16_t seq)
 {
-	j->nonaudio++;
+	int16_t up = (int16_t)(seq - j->silent_top);
+
+	if (up > 0 || !j->silent_seqs) {
+		j->silent_seqs = up < 64 && up > 0 ? j->silent_seqs << up : 0;
+		j->silent_top = seq;
+		up = 0;
+	}
+	if (up > -64)
+		j->silent_seqs |= 1ull << -up;
+}
+
+/* Packets with sound that are missing between the last one played and the head */
+static unsigned gap(const struct jbuf *j)
+{
+	uint16_t to = j->q[0].seq;
+	unsigned n = (uint16_t)(to - j->last_seq - 1);
+
+	if (!j->played || !n || n >= 100)
+		return j->played ? n : 0;
+	for (uint16_t s = (uint16_t)(j->last_seq + 1); s != to && j->silent_seqs; s++) {
+		uint16_t down = (uint16_t)(j->silent_top - s);
+
+		if (down < 64 && j->silent_seqs >> down & 1)
+			n--;
+	}
+	return n;
 }
 
 const struct jbuf_pkt *jbuf_next(const struct jbuf *j)
@@ -203,22 +228,18 @@ static enum jbuf_what missing(struct jbuf *j, struct jbuf_pkt *out, uint32_t dur
 /* Dense sequence numbers before the head: what lies between is a pause, not a loss. */
 static bool after_pause(const struct jbuf *j)
 {
-	uint16_t gap = (uint16_t)(j->q[0].seq - j->last_seq - 1);
-
-	return !j->played || gap <= j->nonaudio;
+	return gap(j) == 0;
 }
 
 static enum jbuf_what play(struct jbuf *j, struct jbuf_pkt *out)
 {
-	uint16_t gap;
+	unsigned n = gap(j);
 
+	if (n < 100)
+		j->lost += n;
 	*out = j->q[0];
 	j->n--;
 	memmove(j->q, j->q + 1, j->n * sizeof(j->q[0]));
-	gap = (uint16_t)(out->seq - j->last_seq - 1);
-	if (j->played && gap > j->nonaudio && gap < 100)
-		j->lost += (uint64_t)(gap - j->nonaudio);
-	j->nonaudio = 0;
 	j->played = true;
 	j->last_seq = out->seq;
 	j->play_ts = out->ts + out->dur;

@@ -46,7 +46,8 @@ struct jbuf {
 	int32_t         delay_us;          /* of the last packet played, above the smallest transit */
 	int32_t         target_us;
 	uint32_t        play_ts, dry, frame;
-	uint16_t        last_seq, nonaudio;
+	uint16_t        last_seq, silent_top;
+	uint64_t        silent_seqs;       /* bit k: sequence number silent_top - k carries no sound */
 	uint16_t        push_seq;
 	uint32_t        push_ts;
 	uint8_t         n, since_target;
@@ -60,7 +61,7 @@ void jbuf_init(struct jbuf *j, struct pool *pool, uint32_t clock);
 void jbuf_flush(struct jbuf *j);       /* drops what is there and starts over; counters and jitter history stay */
 /* Copies the payload. -EALREADY duplicate, -ETIME too late, -ENOMEM; all of them counted. */
 int  jbuf_push(struct jbuf *j, const struct jbuf_pkt *pkt, int64_t arrival_us);
-void jbuf_nonaudio(struct jbuf *j);    /* a sequence number that carries no sound (telephone event) went by */
+void jbuf_nonaudio(struct jbuf *j, uint16_t seq);   /* carries no sound (telephone event): its absence is no loss */
 /* quiet: leaving out a packet now would not be heard */
 enum jbuf_what jbuf_get(struct jbuf *j, int64_t play_us, bool quiet, struct jbuf_pkt *out);
 const struct jbuf_pkt *jbuf_next(const struct jbuf *j);   /* follows at once on what was lost, or NULL */

@@ -73,7 +73,7 @@ static void dtmf(struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size
 {
 	struct rtp_dtmf d;
 
-	jbuf_nonaudio(&l->jb);
+	jbuf_nonaudio(&l->jb, h->seq);
 	if (rtp_dtmf_decode(&d, p, n)) {
 		count(&l->st.bad, M_BAD);
 		return;
