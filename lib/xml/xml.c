@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* xml.c - bounded XML reading
  *
- * A body passes a cheap lexical scan first (encoding, DOCTYPE, attributes of one tag: what libxml2 would only notice
- * after expensive work), then libxml2's SAX parser, whose callbacks build a compact tree in an arena and stop the
- * parser at the first bound that is crossed. Names and namespaces live in the parser's dictionary, which the document
+ * A body passes a cheap lexical scan first (encoding, DOCTYPE, depth, nodes, attributes of one tag: what libxml2 would
+ * only notice after expensive work), then libxml2's SAX parser, whose callbacks build a compact tree in an arena and
+ * hold the same bounds as libxml2 sees them. Names and namespaces live in the parser's dictionary, which the document
  * keeps. Comments and processing instructions are dropped. The declared encoding is ignored: SIP bodies of this family
  * are UTF-8 even when a .NET writer has put "utf-16" into the declaration.
  */
@@ -312,17 +312,20 @@ static int skip_past(struct str *s, struct str end)
 	return 0;
 }
 
-static int scan_tag(struct str *s)      /* stands behind '<' */
-{
-	unsigned attrs = 0;
+struct tally {
+	unsigned depth, nodes;
+};
 
-	for (size_t i = 0; i < s->l; i++) {
+/* Reads one tag, standing behind its '<'. On malformed input it may count wrong; libxml2 refuses that soon after. */
+static int scan_tag(struct str *s, struct tally *t)
+{
+	bool end = s->l && s->p[0] == '/';
+	unsigned attrs = 0;
+	size_t i;
+
+	for (i = 0; i < s->l && s->p[i] != '>'; i++) {
 		char c = s->p[i];
 
-		if (c == '>') {
-			*s = (struct str){ s->p + i + 1, s->l - i - 1 };
-			return 0;
-		}
 		if (c == '=' && ++attrs > MAX_ATTRS)
 			return -EMSGSIZE;
 		if (c == '"' || c == '\'') {
@@ -333,11 +336,20 @@ static int scan_tag(struct str *s)      /* stands behind '<' */
 			i = (size_t)(q - s->p);
 		}
 	}
-	return -EBADMSG;
+	if (i >= s->l || (end && !t->depth))
+		return -EBADMSG;
+	if (end)
+		t->depth--;
+	else if (i && s->p[i - 1] != '/')
+		t->depth++;
+	t->nodes += end ? 0 : 1 + attrs;
+	*s = (struct str){ s->p + i + 1, s->l - i - 1 };
+	return t->nodes > XML_MAX_NODES || t->depth > XML_MAX_DEPTH ? -EMSGSIZE : 0;
 }
 
 static int scan(struct str s)
 {
+	struct tally t = { 0 };
 	const char *lt;
 	int err = 0;
 
@@ -355,7 +367,7 @@ static int scan(struct str s)
 		else if (str_starts(s, STR("!")))
 			err = -EBADMSG;     /* DOCTYPE */
 		else
-			err = scan_tag(&s);
+			err = scan_tag(&s, &t);
 	}
 	return err;
 }

@@ -125,6 +125,18 @@ static void text_is_trimmed_and_references_are_resolved(void **state)
 	mem_deref(d);
 }
 
+static void markup_inside_quotes_does_not_end_a_tag(void **state)
+{
+	struct xml_doc *d = parse("<a k='>' l = \"/>'&lt;/a>\" m='x/'\n>\n<b c=\"'\"  /><d\n/></a >");
+	const struct xml_node *r = xml_root(d);
+
+	(void)state;
+	assert_string_equal(xml_attr(r, "", "k"), ">");
+	assert_string_equal(xml_attr(xml_child(r, "", "b"), "", "c"), "'");
+	assert_non_null(xml_child(r, "", "d"));
+	mem_deref(d);
+}
+
 static void a_byte_order_mark_and_space_around_are_taken(void **state)
 {
 	(void)state;
@@ -340,6 +352,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_asked_of_a_missing_node),
 		cmocka_unit_test(attributes_are_told_apart_by_namespace),
 		cmocka_unit_test(text_is_trimmed_and_references_are_resolved),
+		cmocka_unit_test(markup_inside_quotes_does_not_end_a_tag),
 		cmocka_unit_test(a_byte_order_mark_and_space_around_are_taken),
 		cmocka_unit_test(a_body_that_is_not_well_formed_is_refused),
 		cmocka_unit_test(utf16_is_refused),
