@@ -18,7 +18,7 @@ struct rtp_hdr {
 	size_t   payload_len;            /* padding removed */
 };
 int    rtp_hdr_decode(struct rtp_hdr *h, const uint8_t *p, size_t n);     /* -EBADMSG */
-size_t rtp_hdr_encode(uint8_t *p, size_t room, const struct rtp_hdr *h);  /* 0 when it does not fit; extension not written */
+size_t rtp_hdr_encode(uint8_t *p, size_t room, const struct rtp_hdr *h);  /* 0: does not fit; extension not written */
 /* RFC 6464 level under a negotiated id: 0..127 (-dBov), voice flag; -ENOENT */
 int    rtp_audio_level(const struct rtp_hdr *h, unsigned ext_id, bool *voice);
 
@@ -37,6 +37,7 @@ struct rtp_source {
 	uint32_t last_sr_mid;              /* middle 32 bits of the last SR's NTP time */
 	uint64_t last_sr_us;
 };
+/* Then update it with this first packet too: it counts (probation of one). */
 void rtp_source_init(struct rtp_source *s, uint32_t ssrc, uint16_t seq, uint32_t clock);
 /* true when the packet counts (in sequence or plausible); false: drop */
 bool rtp_source_update(struct rtp_source *s, uint16_t seq, uint32_t ts, uint64_t arrival_us);

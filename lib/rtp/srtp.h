@@ -22,7 +22,8 @@ extern const struct srtp_suite srtp_suites[SRTP_NSUITES];            /* in order
 const struct srtp_suite *srtp_suite_find(const char *name, size_t len);   /* NULL: unknown */
 
 struct srtp_ctx;
-int  srtp_ctx_alloc(struct srtp_ctx **cp, enum srtp_suite_id suite, const uint8_t *key, size_t len);   /* mem_deref() wipes */
+/* mem_deref() wipes */
+int  srtp_ctx_alloc(struct srtp_ctx **cp, enum srtp_suite_id suite, const uint8_t *key, size_t len);
 /* In place; *n grows by at most SRTP_MAX_TRAILER (room tells how much the buffer holds). -EMSGSIZE; -EBADMSG not RTP
  * or RTCP; -EALREADY this sequence number was sent before (keep the protected packet to repeat it); -ENOSPC too many
  * SSRCs; -EOVERFLOW the key is used up */

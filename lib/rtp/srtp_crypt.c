@@ -70,7 +70,8 @@ static int ctr(EVP_CIPHER_CTX *ecb, const uint8_t iv[16], uint8_t *p, size_t n)
 			ks[i * AES_BLOCK + 14] = (uint8_t)(block >> 8);
 			ks[i * AES_BLOCK + 15] = (uint8_t)block;
 		}
-		if (EVP_EncryptUpdate(ecb, ks, &l, ks, (int)(nblocks * AES_BLOCK)) != 1 || (size_t)l != nblocks * AES_BLOCK)
+		if (EVP_EncryptUpdate(ecb, ks, &l, ks, (int)(nblocks * AES_BLOCK)) != 1 ||
+		    (size_t)l != nblocks * AES_BLOCK)
 			return -EIO;
 		xor_into(p, ks, now);
 		p += now;
@@ -110,7 +111,8 @@ static void hmac_init(struct srtp_keys *k, const uint8_t key[SHA_DIGEST_LENGTH])
 	OPENSSL_cleanse(pad, sizeof(pad));
 }
 
-int srtp_keys_init(struct srtp_keys *k, const struct srtp_suite *s, bool aead, const uint8_t *master, enum srtp_label label)
+int srtp_keys_init(struct srtp_keys *k, const struct srtp_suite *s, bool aead, const uint8_t *master,
+		   enum srtp_label label)
 {
 	const uint8_t *salt = master + s->key_len;
 	uint8_t key[32], auth[SHA_DIGEST_LENGTH];
@@ -186,7 +188,8 @@ int srtp_keys_open(struct srtp_keys *k, const uint8_t iv[SRTP_GCM_IV], const uin
 	if (EVP_DecryptFinal_ex(k->aes, none, &l) == 1)
 		return 0;
 	/* It decrypted in place before it could know: the same key stream again gives the packet back. */
-	if (n && (EVP_EncryptInit_ex(k->aes, NULL, NULL, NULL, iv) != 1 || EVP_EncryptUpdate(k->aes, p, &l, p, (int)n) != 1))
+	if (n && (EVP_EncryptInit_ex(k->aes, NULL, NULL, NULL, iv) != 1 ||
+		  EVP_EncryptUpdate(k->aes, p, &l, p, (int)n) != 1))
 		return -EIO;
 	return -EACCES;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* srtp_priv.h - the cryptography below srtp.c: session keys of one protocol (SRTP or SRTCP) and what is done with them */
+/* srtp_priv.h - the cryptography below srtp.c: session keys of one protocol, SRTP or SRTCP, and what they do */
 #ifndef RTP_SRTP_PRIV_H
 #define RTP_SRTP_PRIV_H
 #define OPENSSL_SUPPRESS_DEPRECATED      /* SHA_CTX: see srtp_crypt.c */
@@ -19,7 +19,8 @@ struct srtp_keys {
 
 enum srtp_label { SRTP_LABEL_RTP = 0, SRTP_LABEL_RTCP = 3 };      /* RFC 3711 4.3.1: encryption, +1 auth, +2 salt */
 
-int  srtp_keys_init(struct srtp_keys *k, const struct srtp_suite *s, bool aead, const uint8_t *master, enum srtp_label label);
+int  srtp_keys_init(struct srtp_keys *k, const struct srtp_suite *s, bool aead, const uint8_t *master,
+		    enum srtp_label label);
 void srtp_keys_fini(struct srtp_keys *k);
 /* Counter mode in place; the low 16 bits of iv count blocks and are zero. 0 or -EIO. */
 int  srtp_keys_ctr(struct srtp_keys *k, const uint8_t iv[16], uint8_t *p, size_t n);

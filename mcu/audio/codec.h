@@ -16,12 +16,14 @@ struct codec {
 	uint32_t    rate;                /* Hz of the samples (G.722: 16000, Opus: 48000) */
 	/* mono samples throughout; bitrate 0: default; 0 or negative errno */
 	int (*enc_alloc)(struct codec_enc **ep, unsigned bitrate);
-	int (*encode)(struct codec_enc *e, const int16_t *pcm, size_t nsamples, uint8_t *out, size_t room);   /* bytes or -errno */
+	/* bytes or -errno */
+	int (*encode)(struct codec_enc *e, const int16_t *pcm, size_t nsamples, uint8_t *out, size_t room);
 	int (*dec_alloc)(struct codec_dec **dp);
-	/* samples written or -errno; payload NULL: conceal nsamples_room samples; fec: payload is the packet after the lost one */
+	/* samples written or -errno; payload NULL: conceal `room` samples; fec: payload is the packet after the lost
+	 * one and room the length of the gap */
 	int (*decode)(struct codec_dec *d, const uint8_t *payload, size_t n, int fec, int16_t *pcm, size_t room);
 	int (*samples)(const uint8_t *payload, size_t n);   /* at `rate` in a payload, or -EBADMSG */
-	int (*enc_loss)(struct codec_enc *e, unsigned percent);   /* tells the peer's loss (FEC); NULL: codec has no use for it */
+	int (*enc_loss)(struct codec_enc *e, unsigned percent);   /* loss at the peer, for FEC; may be NULL */
 };
 extern const struct codec codec_pcmu, codec_pcma, codec_g722, codec_opus;
 

@@ -176,10 +176,12 @@ static int decode(struct codec_dec *d, const uint8_t *payload, size_t n, int fec
 
 const struct codec codec_pcmu = {
 	.name = "PCMU", .rtp_clock = RATE, .rate = RATE,
-	.enc_alloc = ulaw_enc_alloc, .encode = encode, .dec_alloc = ulaw_dec_alloc, .decode = decode, .samples = samples,
+	.enc_alloc = ulaw_enc_alloc, .encode = encode, .dec_alloc = ulaw_dec_alloc, .decode = decode,
+	.samples = samples,
 };
 
 const struct codec codec_pcma = {
 	.name = "PCMA", .rtp_clock = RATE, .rate = RATE,
-	.enc_alloc = alaw_enc_alloc, .encode = encode, .dec_alloc = alaw_dec_alloc, .decode = decode, .samples = samples,
+	.enc_alloc = alaw_enc_alloc, .encode = encode, .dec_alloc = alaw_dec_alloc, .decode = decode,
+	.samples = samples,
 };

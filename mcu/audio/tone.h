@@ -20,7 +20,7 @@ struct tone {                    /* by value: no memory of its own; zeroed = no 
 void   tone_init(struct tone *t, uint32_t rate, unsigned hz, unsigned ms, int level_dbov);
 void   tone_stop(struct tone *t);                          /* at once, without a fade */
 static inline bool tone_active(const struct tone *t) { return t->pos < t->len; }
-size_t tone_fill(struct tone *t, int16_t *pcm, size_t n);  /* writes n samples, zeros after the end; samples with tone */
+size_t tone_fill(struct tone *t, int16_t *pcm, size_t n);  /* n samples, zeros after the end; samples with tone */
 size_t tone_add(struct tone *t, int32_t *acc, size_t n);   /* adds to a mix; samples with tone */
 
 #endif

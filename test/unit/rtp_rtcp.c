@@ -65,7 +65,8 @@ static int decode(struct seen *s, const uint8_t *p, size_t n)
 	return rtcp_decode(p, n, &handler, s);
 }
 
-static const struct rtcp_sr some_sr = { .ssrc = 1, .ntp = 0x0102030405060708, .rtp_ts = 9, .packets = 10, .octets = 11 };
+static const struct rtcp_sr some_sr = { .ssrc = 1, .ntp = 0x0102030405060708, .rtp_ts = 9, .packets = 10,
+					.octets = 11 };
 static const struct rtcp_report some_reports[2] = {
 	{ .ssrc = 2, .fraction = 128, .lost = -5, .ext_seq = 70000, .jitter = 33, .lsr = 44, .dlsr = 55 },
 	{ .ssrc = 3, .fraction = 255, .lost = 0x7fffff, .ext_seq = 1, .jitter = 2, .lsr = 3, .dlsr = 4 },
@@ -166,16 +167,19 @@ static void feedback_has_the_bytes_of_the_specification(void **st)
 		{ 206, 1, 0x1234, { 0 }, 0, { 0x81, 0xce, 0, 2, 0, 0, 0, 1, 0, 0, 0x12, 0x34 } },
 		{ 206, 4, 0, { 0, 0, 0x12, 0x34, 7, 0, 0, 0 }, 8,
 		  { 0x84, 0xce, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 7, 0, 0, 0 } },
-		{ 205, 1, 0x1234, { 0x03, 0xe8, 0, 5 }, 4, { 0x81, 0xcd, 0, 3, 0, 0, 0, 1, 0, 0, 0x12, 0x34, 0x03, 0xe8, 0, 5 } },
+		{ 205, 1, 0x1234, { 0x03, 0xe8, 0, 5 }, 4,
+		  { 0x81, 0xcd, 0, 3, 0, 0, 0, 1, 0, 0, 0x12, 0x34, 0x03, 0xe8, 0, 5 } },
 		{ 206, 15, 0, { 0x52, 0x45, 0x4d, 0x42, 1, 0x0b, 0xd0, 0x90, 0, 0, 0x12, 0x34 }, 12,
-		  { 0x8f, 0xce, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0x52, 0x45, 0x4d, 0x42, 1, 0x0b, 0xd0, 0x90, 0, 0, 0x12, 0x34 } },
+		  { 0x8f, 0xce, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0x52, 0x45, 0x4d, 0x42, 1, 0x0b, 0xd0, 0x90,
+		    0, 0, 0x12, 0x34 } },
 	};
 
 	(void)st;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		uint8_t p[64];
 		struct seen s;
-		size_t n = rtcp_encode_feedback(p, sizeof(p), row[i].pt, row[i].fmt, 1, row[i].media, row[i].fci, row[i].n);
+		size_t n = rtcp_encode_feedback(p, sizeof(p), row[i].pt, row[i].fmt, 1, row[i].media, row[i].fci,
+						row[i].n);
 
 		assert_int_equal(n, 12 + row[i].n);
 		assert_memory_equal(p, row[i].wire, n);
@@ -275,7 +279,7 @@ static void a_report_tells_loss_of_its_interval(void **st)
 	rtp_source_report(&s, &r, 1500000);
 	assert_int_equal(r.fraction, 0);
 	assert_int_equal(r.lost, 24);
-	rtp_source_update(&s, 50, 0, 0);                         /* twice the same: fewer lost, never a negative fraction */
+	rtp_source_update(&s, 50, 0, 0);                         /* far behind: does not count */
 	rtp_source_report(&s, &r, 1500000);
 	assert_int_equal(r.fraction, 0);
 	assert_int_equal(r.lost, 24);

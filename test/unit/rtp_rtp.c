@@ -76,7 +76,8 @@ static void bad_versions_and_paddings_are_refused(void **st)
 
 static void what_is_written_reads_back(void **st)
 {
-	struct rtp_hdr h = { .marker = true, .pt = 9, .ncsrc = 15, .seq = 65535, .ts = 0x80000001, .ssrc = 0xffffffff }, g;
+	struct rtp_hdr h = { .marker = true, .pt = 9, .ncsrc = 15, .seq = 65535, .ts = 0x80000001,
+			     .ssrc = 0xffffffff }, g;
 	uint8_t p[72];
 
 	(void)st;

@@ -22,8 +22,8 @@
 struct pair { struct srtp_ctx *tx, *rx; };
 
 static uint8_t master[SRTP_MAX_KEY] = {
-	0xe1, 0xf9, 0x7a, 0x0d, 0x3e, 0x01, 0x8b, 0xe0, 0xd6, 0x4f, 0xa3, 0x2c, 0x06, 0xde, 0x41, 0x39, 0x0e, 0xc6, 0x75, 0xad,
-	0x49, 0x8a, 0xfe, 0xeb, 0xb6, 0x96, 0x0b, 0x3a, 0xab, 0xe6, 7, 6, 5, 4, 3, 2, 1, 0x99, 0x77, 0x55, 9, 8, 6, 4, 3, 1,
+	0xe1, 0xf9, 0x7a, 0x0d, 0x3e, 0x01, 0x8b, 0xe0, 0xd6, 0x4f, 0xa3, 0x2c, 0x06, 0xde, 0x41, 0x39,
+	0x0e, 0xc6, 0x75, 0xad, 0x49, 0x8a, 0xfe, 0xeb, 0xb6, 0x96, 0x0b, 0x3a, 0xab, 0xe6, 7, 6, 5, 4, 3, 2, 1, 0x99, 0x77, 0x55, 9, 8, 6, 4, 3, 1,
 };
 
 static size_t key_len(enum srtp_suite_id id)
@@ -167,7 +167,8 @@ static void seal_and_compare(size_t bits, const char *iv_hex, const char *aad_he
 static void gcm_seals_as_in_rfc7714(void **st)
 {
 	static const char hdr[] = "8040f17b 8041f8d3 5501a0b2", iv[] = "51753c6580c2726f20718414";
-	static const char text[] = "47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 696e2070 61727465 73207472 6573";
+	static const char text[] = "47616c6c 69612065 7374206f 6d6e6973 20646976 69736120 "
+				  "696e2070 61727465 73207472 6573";
 
 	(void)st;
 	seal_and_compare(128, iv, hdr, text, "f24de3a3 fb34de6c acba861c 9d7e4bca be633bd5 0d294e6f 42a5f47a 51c7d19b "
@@ -175,7 +176,8 @@ static void gcm_seals_as_in_rfc7714(void **st)
 	seal_and_compare(256, iv, hdr, text, "32b1de78 a822fe12 ef9f78fa 332e33aa b1801238 9a58e2f3 b50b2a02 76ffae0f "
 			 "1ba63799 b87b 7aa3db36 dfffd6b0 f9bb7878 d7a76c13");
 	seal_and_compare(128, "517524055203726f207170bb", "81c8000d 4d617273 800005d4",
-			 "4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 deadbeef deadbeef deadbeef deadbeef deadbeef",
+			 "4e545031 4e545032 52545020 0000042a 0000e930 4c756e61 "
+			 "deadbeef deadbeef deadbeef deadbeef deadbeef",
 			 "63e94885 dcdab67c a727d766 2f6b7e99 7ff5c0f7 6c06f32d c676a5f1 730d6fda 4ce09b46 86303ded "
 			 "0bb9275b c84aa458 96cf4d2f c5abf872 45d9eade");
 }
