@@ -126,10 +126,10 @@ void mix_gain_apply(struct mix_gain *g, int16_t *pcm, size_t n)
 		scale(pcm + done, n - done, g->now);
 }
 
-/* --- limiter: works in blocks; the whole frame is there, so the gain falls in the block before the peak (5 ms of
- * look-ahead at 48 kHz). Only a peak in a frame's first block finds no block before it: there the gain falls within an
+/* --- limiter: works in quarters of a frame; the whole frame is there, so the gain falls in the block before the peak
+ * (5 ms of look-ahead in a frame of 20 ms, at any rate). Only a peak in a frame's first block finds no block before it: there the gain falls within an
  * eighth of the block, and what still exceeds is bent by the ceiling. */
-#define BLOCK     240u
+#define BLOCKS    4u                         /* in a frame */
 #define CEILING   29204.0f                   /* -1 dBFS */
 #define RELEASE   (1.0f / 40)                /* of the cut per block: 200 ms */
 #define CUT_SMALL 0.0005f
@@ -170,17 +170,18 @@ static void limit_block(struct mix_limiter *l, int16_t *out, const int32_t *acc,
 
 void mix_limit(struct mix_limiter *l, int16_t *out, const int32_t *acc, size_t n)
 {
+	size_t block = (n + BLOCKS - 1) / BLOCKS;
 	float here, next;
 
 	if (l->cut == 0 && mix_peak(acc, n) <= (int32_t)CEILING) {
 		mix_saturate(out, acc, n);
 		return;
 	}
-	here = cut_for(mix_peak(acc, n < BLOCK ? n : BLOCK));
+	here = cut_for(mix_peak(acc, block));
 	while (n) {
-		size_t now = n < BLOCK ? n : BLOCK, left = n - now;
+		size_t now = n < block ? n : block, left = n - now;
 
-		next = left ? cut_for(mix_peak(acc + now, left < BLOCK ? left : BLOCK)) : here;   /* unknown: hold */
+		next = left ? cut_for(mix_peak(acc + now, left < block ? left : block)) : here;   /* unknown: hold */
 		limit_block(l, out, acc, now, here, next);
 		here = next;
 		out += now;

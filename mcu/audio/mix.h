@@ -32,7 +32,7 @@ static inline bool mix_gain_silent(const struct mix_gain *g) { return g->now == 
 int32_t mix_gain_db(int db);                                                      /* -60..12 as Q15 */
 
 /* Keeps a sum below -1 dBFS: the gain falls within the frame before a peak and comes back over about 200 ms.
- * Zeroed = unity. While nothing is too loud it only narrows to 16 bits, bit for bit. */
+ * (frames of 20 ms, any rate). Zeroed = unity. While nothing is too loud it only narrows to 16 bits, bit for bit. */
 struct mix_limiter { float cut; };                   /* 1 - gain */
 void mix_limit(struct mix_limiter *l, int16_t *out, const int32_t *acc, size_t n);
 

@@ -192,6 +192,29 @@ static void a_loud_sum_is_kept_below_the_ceiling(void **st)
 	assert_true(biggest_step(out, N * 40) < 90000 * 2 * M_PI * 200 / 48000 * 1.2);
 }
 
+static void the_limiter_works_at_every_rate(void **st)
+{
+	static const size_t frame[] = { 160, 320, 960 };
+
+	(void)st;
+	for (unsigned k = 0; k < 3; k++) {
+		struct mix_limiter l = { 0 };
+		int16_t out[N];
+		int32_t acc[N];
+
+		for (unsigned f = 0; f < 40; f++) {
+			for (size_t i = 0; i < frame[k]; i++)
+				acc[i] = (int32_t)((f < 20 ? 70000 : 2000) *
+						   sin(2 * M_PI * 4 * (double)i / (double)frame[k]));
+			mix_limit(&l, out, acc, frame[k]);
+			if (f > 5)
+				for (size_t i = 0; i < frame[k]; i++)
+					assert_true(abs(out[i]) <= 29300);
+		}
+		assert_true(l.cut < 0.1f);
+	}
+}
+
 static void the_limiter_lets_go_within_half_a_second(void **st)
 {
 	struct mix_limiter l = { 0 };
@@ -238,6 +261,7 @@ int main(void)
 		cmocka_unit_test(decibels_become_factors),
 		cmocka_unit_test(a_quiet_sum_passes_the_limiter_bit_for_bit),
 		cmocka_unit_test(a_loud_sum_is_kept_below_the_ceiling),
+		cmocka_unit_test(the_limiter_works_at_every_rate),
 		cmocka_unit_test(the_limiter_lets_go_within_half_a_second),
 		cmocka_unit_test(a_peak_out_of_the_blue_is_bent_not_wrapped),
 	};
