@@ -16,14 +16,21 @@
 #define CONNECT_MS  3000u
 #define MAX_QUEUE   (64u * 1024 * 1024)        /* a document to 5,000 subscribers leaves in one turn */
 
+void sip_conn_retire(struct sip_conn *c)
+{
+	if (!c->key || !c->sip)
+		return;
+	HASH_DEL(c->sip->opened, c);
+	c->key = mem_deref(c->key);
+}
+
 static void forget(struct sip_conn *c)
 {
 	if (!c->sip)
 		return;
 	wheel_stop(c->sip->wheel, &c->tmr);
 	LIST_REMOVE(c, le);
-	if (c->key)
-		HASH_DEL(c->sip->opened, c);
+	sip_conn_retire(c);
 	metric_add(&sip_stats[SIP_CONNS], -1);
 	c->sip = NULL;
 }
@@ -148,7 +155,7 @@ static void on_event(struct stream *st, enum stream_event ev, int err, void *arg
 	}
 	if (!c->open || (err && err != -ECONNRESET)) {
 		metric_inc(&sip_stats[SIP_CONN_ERRORS]);
-		log_warn(sip, "%s: connection %s: %s", c->key ? c->key : sip_conn_addr(c), c->open ? "lost" : "failed",
+		log_warn(sip, "%s: connection %s: %s", sip_conn_addr(c), c->open ? "lost" : "failed",
 			 strerror(err ? -err : ECONNRESET));
 	}
 	sip_conn_close(c, err);
@@ -159,7 +166,7 @@ static void on_connect_timeout(void *arg)
 	struct sip_conn *c = arg;
 
 	metric_inc(&sip_stats[SIP_CONN_ERRORS]);
-	log_warn(sip, "%s: no connection within %u ms", c->key, CONNECT_MS);
+	log_warn(sip, "%s: no connection within %u ms", sip_conn_addr(c), CONNECT_MS);
 	sip_conn_close(c, -ETIMEDOUT);
 }
 

@@ -88,6 +88,17 @@ static void finish(struct sip_ct *ct, int err, const struct sip_msg *m)
 		mem_deref(ct);
 }
 
+/* It rings too long: the user is told now, and the call is cancelled so that it does not come to life later. */
+static void give_up(struct sip_ct *ct)
+{
+	sip_response_cb *cb = ct->cb;
+
+	ct->cb = NULL;
+	sip_cancel(ct);
+	if (cb)
+		cb(-ETIMEDOUT, NULL, ct->arg);
+}
+
 static void on_timeout(void *arg)
 {
 	struct sip_ct *ct = arg;
@@ -96,7 +107,10 @@ static void on_timeout(void *arg)
 	bool dead = c->sip && wheel_now(s->wheel) - c->rx_ms > SILENCE_MS;
 
 	metric_inc(&sip_stats[SIP_CT_TIMEOUTS]);
-	finish(ct, -ETIMEDOUT, NULL);
+	if (ct->invite && ct->proceeding && !ct->cancel)
+		give_up(ct);
+	else
+		finish(ct, -ETIMEDOUT, NULL);
 	if (dead && c->sip)                               /* the next request tries a new one */
 		sip_conn_close(c, -ETIMEDOUT);
 	mem_deref(c);
@@ -152,6 +166,12 @@ static int send_text(struct sip_conn **cp, struct sip *s, const struct sip_req *
 		err = sip_conn_get(cp, s, host, port, str_c(r->call_id));
 	if (!err)
 		err = sip_conn_send(*cp, buf_view(b));
+	if (err == -ENOTCONN) {                           /* just broke, its end is about to be told: a new one */
+		sip_conn_retire(*cp);
+		err = sip_conn_get(cp, s, host, port, str_c(r->call_id));
+		if (!err)
+			err = sip_conn_send(*cp, buf_view(b));
+	}
 	if (!err)
 		sip_count(false, str_c(r->method), 0);
 	return err;

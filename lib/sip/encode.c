@@ -74,11 +74,11 @@ static struct str bare(struct str host)
 /* The topmost Via says where the request really came from (RFC 3261 18.2.1, RFC 3581). */
 static void put_top_via(struct buf *b, const struct sip_msg *req, const char *peer_addr)
 {
-	struct str line = sip_msg_line(req, "Via", 0), top = sip_msg_hdr(req, "Via", 0), host, v;
-	const char *end = line.p + line.l;
+	struct str line = sip_msg_line(req, "Via", 0), top = { line.p, sip_find_outside(line, ",") }, host, v;
 	struct sip_via via;
 	uint16_t port;
 
+	top = str_trim(top);
 	if (sip_via_decode(&via, top) || !peer_addr || !sip_addr_split(peer_addr, &host, &port)) {
 		buf_printf(b, "Via: " STR_FMT "\r\n", STR_ARG(line));
 		return;
@@ -89,7 +89,7 @@ static void put_top_via(struct buf *b, const struct sip_msg *req, const char *pe
 		buf_printf(b, "Via: " STR_FMT, STR_ARG(top));
 	if (!str_ieq(via.host, host) && !sip_param(via.params, STR("received"), NULL))
 		buf_printf(b, ";received=" STR_FMT, STR_ARG(bare(host)));
-	buf_write(b, top.p + top.l, (size_t)(end - top.p) - top.l);
+	buf_write(b, top.p + top.l, (size_t)(line.p + line.l - top.p) - top.l);
 	buf_puts(b, "\r\n");
 }
 

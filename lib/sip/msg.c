@@ -15,8 +15,11 @@
 #include <osipparser2/osip_port.h>
 #include "lib/sip/sip_priv.h"
 
+/* Framing is generous and decoding is not: many users share the edge's connection, and what one of them wrote should
+ * cost that one an answer, not all of them the connection. */
 #define MAX_LINES 256u
 #define MAX_HEAD  (64u * 1024)
+#define MAX_FRAME (SIP_MAX_MSG + 16u * 1024)      /* the edge adds lines to what it took */
 
 /* --- names: full, compact, and whether commas separate values */
 enum hdr_id { H_OTHER, H_VIA, H_FROM, H_TO, H_CALL_ID, H_CSEQ, H_CLEN };
@@ -58,7 +61,8 @@ struct sip_msg {
 	struct str method, ruri, reason, call_id, from_tag, to_tag, branch, body, raw;
 	uint32_t   cseq;
 	int        scode;
-	unsigned   n_hdrs;
+	unsigned   n_hdrs, max_hdrs;
+	bool       cut;             /* there were more lines */
 	struct hdr hdrs[];          /* the message itself stands behind them */
 };
 
@@ -148,15 +152,13 @@ static int scan_head(struct head *h, struct str s)
 	if (rest.l && !isalnum((unsigned char)rest.p[0]) && !is_token((struct str){ rest.p, 1 }))
 		return -EBADMSG;
 	while (next_line(&rest, &line)) {
-		struct sip_msg probe = { 0 };
-
 		h->len = (size_t)(rest.p ? rest.p - s.p : (ptrdiff_t)s.l) - n;
-		if (h->len > MAX_HEAD)
+		if (h->len > SIP_MAX_MSG)
 			return -EMSGSIZE;
 		if (!line.l)
 			return 1;
 		if (h->lines++ == 0) {
-			if (start_line(&probe, line))
+			if (!memmem(line.p, line.l, "SIP/", 4))
 				return -EBADMSG;
 			continue;
 		}
@@ -170,7 +172,7 @@ static int scan_head(struct head *h, struct str s)
 		if (was_clen && head_clen(h, value))
 			return -EBADMSG;
 	}
-	return s.l - n > MAX_HEAD ? -EMSGSIZE : 0;
+	return s.l - n > SIP_MAX_MSG ? -EMSGSIZE : 0;
 }
 
 long sip_frame(struct str stream, size_t *need)
@@ -182,7 +184,7 @@ long sip_frame(struct str stream, size_t *need)
 	*need = stream.l + 1;
 	if (r <= 0)
 		return r;
-	if (h.clen > SIP_MAX_MSG || h.len + h.clen > SIP_MAX_MSG)
+	if (h.clen > SIP_MAX_MSG || h.len + h.clen > MAX_FRAME)
 		return -EMSGSIZE;
 	/* no length: no body. A client may forget it; the edge's connection must not suffer for that. */
 	total = h.skip + h.len + (size_t)h.clen;
@@ -226,6 +228,10 @@ static int index_head(struct sip_msg *m, struct str head)
 	while (next_line(&head, &line) && line.l) {
 		struct hdr *h = &m->hdrs[m->n_hdrs];
 
+		if (m->n_hdrs == m->max_hdrs) {
+			m->cut = true;
+			break;
+		}
 		if (!clean(line) || !header_line(line, &h->name, &h->value))
 			return -EBADMSG;
 		h->id = name_id(h->name);
@@ -290,7 +296,7 @@ int sip_msg_split(struct sip_msg **mp, struct str data)
 	if (r <= 0)
 		return r ? r : -EBADMSG;
 	if (h.lines > MAX_LINES)
-		return -EBADMSG;
+		h.lines = MAX_LINES;
 	n     = data.l - h.skip;
 	table = sizeof(*m) + h.lines * sizeof(m->hdrs[0]);
 	m = mem_zalloc(table + n + 1, NULL);
@@ -299,6 +305,7 @@ int sip_msg_split(struct sip_msg **mp, struct str data)
 	copy = (char *)m + table;
 	memcpy(copy, data.p + h.skip, n);
 	unfold(copy, h.len);
+	m->max_hdrs = h.lines;
 	m->raw  = (struct str){ copy, n };
 	m->body = (struct str){ copy + h.len, n - h.len };
 	r = index_head(m, (struct str){ copy, h.len });
@@ -371,6 +378,8 @@ static int check(const struct sip_msg *m)
 	struct sip_via via;
 	unsigned seen[H_CLEN + 1] = { 0 };
 
+	if (m->cut || m->raw.l - m->body.l > MAX_HEAD)
+		return -EBADMSG;
 	for (unsigned i = 0; i < m->n_hdrs; i++)
 		if (m->hdrs[i].id <= H_CLEN)
 			seen[m->hdrs[i].id]++;

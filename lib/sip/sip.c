@@ -63,8 +63,8 @@ void sip_receive(struct sip_conn *c, struct str data)
 		unreadable(c, data, err);
 		return;
 	}
-	log_debug(sip, "%s: " STR_FMT " %d %.64s", sip_conn_addr(c), STR_ARG(sip_msg_method(m)), sip_msg_scode(m),
-		  sip_msg_call_id(m).p);
+	log_debug(sip, "%s: " STR_FMT " %d " STR_FMT, sip_conn_addr(c), STR_ARG(sip_msg_method(m)), sip_msg_scode(m),
+		  STR_ARG(sip_msg_call_id(m)));
 	sip_count(true, sip_msg_method(m), sip_msg_scode(m));
 	if (sip_msg_is_request(m))
 		sip_st_receive(s, c, m);

@@ -71,6 +71,7 @@ int  sip_conn_accept(struct sip *s, struct stream *st);
 int  sip_conn_get(struct sip_conn **cp, struct sip *s, struct str host, uint16_t port, struct str call_id);  /* borrowed */
 int  sip_conn_send(struct sip_conn *c, struct str data);
 void sip_conn_close(struct sip_conn *c, int err);
+void sip_conn_retire(struct sip_conn *c);                    /* new requests get another one */
 const char *sip_conn_addr(const struct sip_conn *c);
 
 /* --- st.c */

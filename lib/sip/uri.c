@@ -221,6 +221,10 @@ static void put_user(struct out *o, struct str s)
 
 		if (lo < 0) {
 			put(o, s.p[i]);
+			if (s.p[i] == '%') {              /* no escape: becomes one, else a second look sees another user */
+				put(o, '2');
+				put(o, '5');
+			}
 			continue;
 		}
 		c = (char)(hi << 4 | lo);

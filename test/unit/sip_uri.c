@@ -84,7 +84,8 @@ static void address_of_record_makes_spellings_equal(void **state)
 	(void)state;
 	EQ(sip_uri_aor(STR("SIP:Alice@EXAMPLE.Net:5061;transport=tls"), out, sizeof(out)), "sip:Alice@example.net");
 	EQ(sip_uri_aor(STR("sip:%61l%69ce:pw@example.net"), out, sizeof(out)), "sip:alice@example.net");
-	EQ(sip_uri_aor(STR("sip:a%2fb%@example.net"), out, sizeof(out)), "sip:a%2Fb%@example.net");
+	EQ(sip_uri_aor(STR("sip:a%2fb%@example.net"), out, sizeof(out)), "sip:a%2Fb%25@example.net");
+	EQ(sip_uri_aor(STR("sip:%%332@example.net"), out, sizeof(out)), "sip:%2532@example.net");
 	EQ(sip_uri_aor(STR("tel:+15550100;x=y"), out, sizeof(out)), "tel:+15550100");
 	EQ(sip_uri_aor(STR("sip:Example.net"), out, sizeof(out)), "sip:example.net");
 	assert_null(sip_uri_aor(STR("sip:alice@example.net"), out, 10).p);
