@@ -95,7 +95,8 @@ void announce_start(struct app *a)
 		if (s)
 			edges[nedges++] = (struct edge){ .app = a, .addr = s };
 	}
-	announce_now(a);
+	if (tmr_init(&a->announce, a->loop, on_announce, a) == 0)
+		announce_now(a);
 }
 
 void announce_stop(void)

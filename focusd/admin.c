@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* admin.c - the admin socket: one JSON request and answer a line (docs/interfaces.md), for confctl and scripts/conclave
+ *
+ * Changes take the same way as a client's commands: the model, the commit, then the answer.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include "focusd/factory.h"
+#include "focusd/life.h"
+#include "focusd/mculink.h"
+#include "focusd/notify.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/opts.h"
+#include "lib/base/trace.h"
+#include "lib/c3p/msg.h"
+#include "lib/c3p/uri.h"
+#include "lib/ev/jsonsock.h"
+
+struct late { struct jsonsock_req *rq; char *json; };
+
+static void on_late_destroy(void *arg)
+{
+	struct late *l = arg;
+
+	mem_deref(l->rq);
+	mem_deref(l->json);
+}
+
+static void on_committed(int err, void *arg)
+{
+	struct late *l = arg;
+
+	jsonsock_reply(l->rq, err ? STR("{\"ok\":false,\"error\":\"the store cannot be written, see focusd's log\"}") : str_c(l->json));
+	mem_deref(l);
+}
+
+/* Takes the reference to o. */
+static void reply(struct app *a, struct jsonsock_req *rq, json_t *o)
+{
+	struct late *l = mem_zalloc(sizeof(*l), on_late_destroy);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+	if (l && text)
+		l->json = str_dup(str_c(text));
+	free(text);
+	json_decref(o);
+	if (!l || !l->json) {
+		mem_deref(l);
+		jsonsock_reply(rq, STR("{\"ok\":false,\"error\":\"out of memory\"}"));
+		return;
+	}
+	l->rq = mem_ref(rq);
+	store_defer(a->store, on_committed, l);
+}
+
+static json_t *ok(void)
+{
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *error(const char *text)
+{
+	return json_pack("{s:b,s:s}", "ok", 0, "error", text);
+}
+
+static const char *text_of(const json_t *in, const char *key)
+{
+	const char *s = json_string_value(json_object_get(in, key));
+
+	return s ? s : "";
+}
+
+/* a room's name, a conference id, a conference URI */
+static struct conf *find_conf(struct app *a, const char *s)
+{
+	struct conf *c = conf_find_name(&a->confs, str_c(s));
+	struct c3p_uri u;
+
+	if (c || !*s)
+		return c;
+	if (c3p_uri_decode(&u, str_c(s)) == 0)
+		return conf_find(&a->confs, u.user, u.domain, u.id);
+	for (c = a->confs.by_key; c; c = c->hh.next)
+		if (cstr_ieq(c->conf_id, s) || cstr_eq(c->key, s))
+			return c;
+	return NULL;
+}
+
+static struct user *find_user(const struct conf *c, const char *s)
+{
+	struct user *u = user_find(c, s);
+
+	for (u = u ? u : c->users; u && !cstr_eq(u->entity, s); u = u->hh.next)
+		if (str_istarts(str_c(u->entity), STR("sip:")) && str_starts(str_c(u->entity + 4), str_c(s)) &&
+		    (u->entity[4 + strlen(s)] == '@' || u->entity[4 + strlen(s)] == '\0'))
+			return u;
+	return u;
+}
+
+/* --- looking */
+static json_t *conf_summary(const struct conf *c)
+{
+	unsigned n = 0;
+
+	for (const struct user *u = c->users; u; u = u->hh.next)
+		n += user_visible(u);
+	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "uri",
+			 c->focus_uri, "subject", c->subject, "policy", conf_policy_names[c->policy], "active", c->active, "locked",
+			 c->locked, "users", (int)n, "subscriptions", (int)c->nsubs, "version", (json_int_t)c->version, "mcu",
+			 c->mcu_state == CONF_MCU_READY ? c->mcu_node : NULL, "organizer", c->organizer, "trunk", c->trunk_ok, "pin",
+			 c->pin != NULL);
+}
+
+static json_t *on_list(struct app *a, const json_t *in)
+{
+	json_t *list = json_array();
+
+	(void)in;
+	for (const struct conf *c = a->confs.by_key; c; c = c->hh.next)
+		json_array_append_new(list, conf_summary(c));
+	return json_pack("{s:b,s:o}", "ok", 1, "conferences", list);
+}
+
+static json_t *endpoint_json(const struct endpoint *e)
+{
+	json_t *media = json_array();
+
+	for (unsigned i = 0; i < e->nmedia; i++)
+		json_array_append_new(media, json_pack("{s:s,s:s,s:s*,s:b,s:b}", "id", e->media[i].id, "type", e->media[i].type, "status",
+						       e->media[i].status, "muted", e->media[i].in_blocked, "deaf",
+						       e->media[i].out_blocked));
+	return json_pack("{s:s,s:s,s:s,s:b,s:s*,s:s*,s:o}", "entity", e->entity, "session",
+			 e->session == SESSION_FOCUS ? "focus" : "audio-video", "status", ep_status_names[e->status], "talking",
+			 e->talking, "joined", e->joined, "call_id", e->dlg ? NULL : e->call_id, "media", media);
+}
+
+static json_t *on_show(struct app *a, const json_t *in)
+{
+	struct conf *c = find_conf(a, text_of(in, "conf"));
+	json_t *o, *users, *eps;
+	const struct endpoint *e;
+
+	if (!c)
+		return error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
+	users = json_array();
+	for (const struct user *u = c->users; u; u = u->hh.next) {
+		eps = json_array();
+		TAILQ_FOREACH(e, &u->eps, le)
+			json_array_append_new(eps, endpoint_json(e));
+		json_array_append_new(users, json_pack("{s:s,s:s*,s:s,s:o}", "entity", u->entity, "display", u->display, "role",
+						       u->role == ROLE_ORGANIZER ? "organizer" : user_role_name(u), "endpoints", eps));
+	}
+	o = conf_summary(c);
+	json_object_set_new(o, "ok", json_true());
+	json_object_set_new(o, "roster", users);
+	return o;
+}
+
+static json_t *on_stats(struct app *a, const json_t *in)
+{
+	json_t *mcus = json_array();
+
+	(void)in;
+	for (const struct mcu *m = a->factory->mcus; m; m = m->hh.next)
+		json_array_append_new(mcus, json_pack("{s:s,s:s,s:s,s:i,s:i,s:i}", "id", m->id, "type", m->type, "contact", m->contact,
+						      "conferences", (int)m->conferences, "users", (int)m->users, "load", (int)m->load));
+	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:i,s:I,s:b,s:o}", "ok", 1, "node", a->cfg.node, "conferences", (int)a->confs.nconf,
+			 "active", (int)a->confs.nactive, "users", (int)a->confs.nusers, "subscriptions",
+			 (int)HASH_COUNT(a->subs_by_tag), "uptime_s", (json_int_t)((ev_now_ms(a->loop) - a->started_ms) / 1000), "draining",
+			 a->draining, "mcus", mcus);
+}
+
+static void each_event(uint64_t wall_ms, const char *text, unsigned lost, void *arg)
+{
+	char *when = app_utc((int64_t)(wall_ms / 1000));
+
+	if (lost)
+		json_array_append_new(arg, json_pack("{s:s,s:s}", "time", "", "text", "(earlier events are no longer kept)"));
+	json_array_append_new(arg, json_pack("{s:s*,s:I,s:s}", "time", when, "ms", (json_int_t)(wall_ms % 1000), "text", text));
+	mem_deref(when);
+}
+
+static json_t *on_why(struct app *a, const json_t *in)
+{
+	json_t *events = json_array();
+
+	(void)a;
+	if (trace_find(text_of(in, "call_id"), each_event, events) < 0) {
+		json_decref(events);
+		return error("focusd knows nothing of this Call-ID (it keeps the last calls only)");
+	}
+	return json_pack("{s:b,s:o}", "ok", 1, "events", events);
+}
+
+/* --- changing */
+static int policy_find(const char *s)
+{
+	for (int i = 0; i < POLICY_N; i++)
+		if (cstr_ieq(conf_policy_names[i], s))
+			return i;
+	return *s ? -ENOENT : POLICY_OPEN;
+}
+
+static bool room_name_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n && n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._+") == n;
+}
+
+static json_t *on_add(struct app *a, const json_t *in)
+{
+	const char *name = text_of(in, "name"), *org = text_of(in, "organizer"), *pin = text_of(in, "pin");
+	int policy = policy_find(text_of(in, "policy")), err;
+	const json_t *trunk = json_object_get(in, "trunk");
+	struct conf_prm prm = { .organizer = *org ? org : "rooms", .domain = a->cfg.domain, .name = name, .subject = name,
+				.types = a->cfg.mcu_types, .pin = *pin ? pin : NULL, .trunk_ok = !trunk || json_is_true(trunk) };
+	char id[33];
+	struct conf *c;
+
+	if (!room_name_valid(name))
+		return error("a room's name has 1 to 64 letters, digits or -._+ (it is the user part of its address)");
+	if (policy < 0)
+		return error("policy is closedAuthenticated, openAuthenticated or anonymous");
+	if (*pin && (strlen(pin) < 4 || strlen(pin) > 16))
+		return error("a PIN has 4 to 16 characters");
+	prm.policy  = (enum conf_policy)policy;
+	prm.conf_id = id;
+	if (conf_room_id(id, sizeof(id), name))
+		return error("out of memory");
+	err = conf_add(&c, &a->confs, &prm);
+	if (err)
+		return error(err == -EEXIST ? "a room of this name exists" : "out of memory");
+	c->updated_s = app_wall_s();
+	log_info(admin, "room %s added: %s", name, c->focus_uri);
+	return json_pack("{s:b,s:s,s:s,s:s}", "ok", 1, "name", c->name, "id", c->conf_id, "uri", c->focus_uri);
+}
+
+static json_t *on_end(struct app *a, struct conf *c, const json_t *in)
+{
+	(void)in;
+	if (!c->active)
+		return error("this conference is not running");
+	life_end(a, c);
+	return ok();
+}
+
+static json_t *on_remove(struct app *a, struct conf *c, const json_t *in)
+{
+	(void)in;
+	life_remove(a, c);
+	return ok();
+}
+
+static json_t *on_lock(struct app *a, struct conf *c, const json_t *in)
+{
+	bool locked = json_is_true(json_object_get(in, "locked"));
+
+	if (!c->active)
+		return error("this conference is not running: a lock holds for a running one");
+	if (c->locked != locked) {
+		conf_set_locked(&a->confs, c, locked);
+		mculink_set_locked(a, c, locked);
+	}
+	return ok();
+}
+
+static json_t *on_mute(struct app *a, struct conf *c, const json_t *in)
+{
+	struct user *u = find_user(c, text_of(in, "user"));
+	const char *filter = json_is_true(json_object_get(in, "muted")) ? "block" : "unblock";
+	struct endpoint *e;
+	unsigned n = 0;
+
+	if (!u)
+		return error("no such user in this conference (see `show`)");
+	TAILQ_FOREACH(e, &u->eps, le)
+		for (unsigned i = 0; i < e->nmedia; i++) {
+			struct c3p_keys k = { .conf_entity = c->focus_uri, .conf_id = "", .user_entity = u->entity,
+					      .endpoint_entity = e->entity, .media_id = e->media[i].id };
+
+			if (cstr_eq(e->media[i].type, "audio") &&
+			    mculink_modify_media(a, c, &k, "audio", filter, NULL, NULL, NULL, NULL) == 0)
+				n++;
+		}
+	return n ? ok() : error("this user has no audio here");
+}
+
+static json_t *on_kick(struct app *a, struct conf *c, const json_t *in)
+{
+	struct user *u = find_user(c, text_of(in, "user"));
+
+	if (!u)
+		return error("no such user in this conference (see `show`)");
+	life_eject(a, u);
+	return ok();
+}
+
+static json_t *on_role(struct app *a, struct conf *c, const json_t *in)
+{
+	struct user *u = find_user(c, text_of(in, "user"));
+	const char *role = text_of(in, "role");
+
+	if (!u)
+		return error("no such user in this conference (see `show`)");
+	if (!cstr_eq(role, "presenter") && !cstr_eq(role, "attendee"))
+		return error("role is presenter or attendee");
+	if (u->role == ROLE_ORGANIZER)
+		return error("the organizer stays presenter");
+	user_set_role(&a->confs, u, cstr_eq(role, "presenter") ? ROLE_PRESENTER : ROLE_ATTENDEE);
+	mculink_set_role(a, c, u, NULL);
+	return ok();
+}
+
+static json_t *on_loglevel(struct app *a, const json_t *in)
+{
+	const char *area = text_of(in, "area");
+
+	(void)a;
+	if (log_set(*area ? area : NULL, text_of(in, "level")))
+		return error("level is error, warn, info or debug; area is all or one of app sip tls http c3p conf store factory media leg admin");
+	return ok();
+}
+
+static json_t *on_drain(struct app *a, const json_t *in)
+{
+	const json_t *v = json_object_get(in, "draining");
+
+	a->draining = !v || json_is_true(v);
+	log_info(admin, "draining: %s", a->draining ? "yes" : "no");
+	return ok();
+}
+
+static const struct { const char *cmd; json_t *(*any)(struct app *a, const json_t *in);
+		      json_t *(*conf)(struct app *a, struct conf *c, const json_t *in); } commands[] = {
+	{ "list",     on_list,     NULL },
+	{ "show",     on_show,     NULL },
+	{ "add",      on_add,      NULL },
+	{ "end",      NULL,        on_end },
+	{ "remove",   NULL,        on_remove },
+	{ "lock",     NULL,        on_lock },
+	{ "mute",     NULL,        on_mute },
+	{ "kick",     NULL,        on_kick },
+	{ "role",     NULL,        on_role },
+	{ "stats",    on_stats,    NULL },
+	{ "loglevel", on_loglevel, NULL },
+	{ "why",      on_why,      NULL },
+	{ "drain",    on_drain,    NULL },
+};
+
+static json_t *execute(struct app *a, const json_t *in)
+{
+	const char *cmd = text_of(in, "cmd");
+	struct conf *c;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!cstr_eq(commands[i].cmd, cmd))
+			continue;
+		if (commands[i].any)
+			return commands[i].any(a, in);
+		c = find_conf(a, text_of(in, "conf"));
+		return c ? commands[i].conf(a, c, in)
+			 : error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
+	}
+	return error("unknown cmd; one of list show add end remove lock mute kick role stats loglevel why drain");
+}
+
+static void on_line(struct jsonsock_req *rq, struct str line, void *arg)
+{
+	json_error_t err;
+	json_t *in = json_loadb(line.p, line.l, 0, &err);
+
+	reply(arg, rq, json_is_object(in) ? execute(arg, in) : error("not a JSON object"));
+	json_decref(in);
+}
+
+int admin_start(struct app *a)
+{
+	if (!*a->cfg.admin_socket)
+		return 0;
+	return jsonsock_alloc(&a->admin, a->loop, a->cfg.admin_socket, on_line, a);
+}
