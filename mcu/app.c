@@ -44,7 +44,7 @@ static bool notified(const struct app *a)
 static void on_stop(void *arg)
 {
 	struct app *a = arg;
-	bool done = !uas_calls(a->uas) && !a->uas->byes && notified(a);
+	bool done = !uas_calls(a->uas) && !a->uas->byes && notified(a) && factory_idle(a->factory);
 
 	if (!done && ev_now_ms(a->loop) < a->stop_ms) {
 		tmr_start(&a->stop, POLL_MS);
@@ -79,7 +79,7 @@ static void on_term(int signum, void *arg)
 	opts_notify("STOPPING=1");
 	a->draining = a->confs->draining = true;
 	a->stop_ms  = ev_now_ms(a->loop) + STOP_MS;
-	factory_changed(a->factory);
+	factory_now(a->factory);
 	end_legs(a);
 	tmr_start(&a->stop, POLL_MS);
 }

@@ -178,6 +178,21 @@ void factory_changed(struct factory *f)
 	tmr_start(&f->tmr, ago >= CHANGE_MS ? 0 : CHANGE_MS - ago);
 }
 
+void factory_now(struct factory *f)
+{
+	push(f);
+}
+
+bool factory_idle(const struct factory *f)
+{
+	const struct target *t;
+
+	SLIST_FOREACH(t, &f->targets, le)
+		if (t->call)
+			return false;
+	return true;
+}
+
 static int add_target(struct factory *f, struct str url)
 {
 	struct target *t;

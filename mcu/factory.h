@@ -2,12 +2,15 @@
 /* factory.h - telling the MCU factories how we are: every 10 s and on change */
 #ifndef MCU_FACTORY_H
 #define MCU_FACTORY_H
+#include <stdbool.h>
 #include "lib/xml/xml.h"
 
 struct app;
 struct factory;
 int  factory_alloc(struct factory **fp, struct app *a);        /* starts at once */
 void factory_changed(struct factory *f);                       /* told within a second */
+void factory_now(struct factory *f);                           /* at once */
+bool factory_idle(const struct factory *f);                    /* no report is under way */
 void factory_health(struct factory *f, struct xmlw *w);        /* the oc:health element, next seq */
 unsigned factory_load(struct factory *f);                      /* percent */
 
