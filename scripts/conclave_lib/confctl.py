@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""confctl: commands to focusd's admin socket, and `why`, which asks every part what it did with a call."""
+import argparse
+import json
+import os
+import re
+import sys
+
+from . import Problem, admin
+
+ABOUT = "Look into the conferences of a running group and act on them."
+MORE = """CONF is a room's name, a conference id or a conference URI; USER an entity (sip:alice@example.net) or its user part.
+
+examples:
+  confctl list                        which conferences there are
+  confctl show lobby                  who is in it
+  confctl mute lobby bob              (--off: hear him again)
+  confctl kick lobby bob
+  confctl why 3c2a9f0e-1b@192.0.2.7   what edge, focus and mcu did with the call of this Call-ID
+exit status: 0 done, 1 refused or not reachable, 2 wrong usage
+"""
+
+
+def _parser():
+    top = argparse.ArgumentParser(prog="confctl", description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--dir", default=os.environ.get("CONCLAVE_DIR", "./run"), metavar="DIR", help="the group's directory (default ./run, or $CONCLAVE_DIR)")
+    top.add_argument("--socket", metavar="PATH", help="focusd's admin socket, instead of DIR/run/focusd.sock")
+    top.add_argument("--json", action="store_true", help="print the answer as it came")
+    sub = top.add_subparsers(dest="cmd", metavar="COMMAND", required=True)
+
+    def add(name, text, *args):
+        p = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        for a in args:
+            p.add_argument(a, metavar=a.upper())
+        return p
+
+    add("list", "every conference: name, id, state, users")
+    add("show", "one conference with its roster", "conf")
+    p = add("add", "make a room, an ordinary conference with a plain address", "name")
+    p.add_argument("--organizer", metavar="U", help="its owner, always presenter (default: nobody, user `rooms`)")
+    p.add_argument("--policy", choices=("openAuthenticated", "closedAuthenticated", "anonymous"), help="who may enter (default openAuthenticated)")
+    p.add_argument("--pin", metavar="N", help="pass code of 4 to 16 characters for callers without a user name")
+    p.add_argument("--no-trunk", action="store_true", help="callers from trunks are not admitted")
+    add("end", "end a running conference for everybody; its record stays", "conf")
+    add("remove", "end a conference and delete its record", "conf")
+    p = add("lock", "admit nobody new", "conf")
+    p.add_argument("--off", action="store_true", help="admit again")
+    p = add("mute", "the conference no longer hears this user", "conf", "user")
+    p.add_argument("--off", action="store_true", help="hear him again")
+    add("kick", "throw a user out of the conference", "conf", "user")
+    p = add("role", "make a user presenter or attendee", "conf", "user")
+    p.add_argument("role", choices=("presenter", "attendee"))
+    add("stats", "figures of the focus and its conferencing servers")
+    p = add("loglevel", "change a log level of the running focus", "level")
+    p.add_argument("area", nargs="?", default="all", metavar="AREA", help="all, or one area (default all)")
+    p = add("drain", "take no new calls and joins; running ones go on")
+    p.add_argument("--off", action="store_true", help="take them again")
+    add("why", "what each part did with the call of this Call-ID", "call_id")
+    return top
+
+
+def _request(a):
+    if a.cmd == "add":
+        return {"name": a.name, "organizer": a.organizer, "policy": a.policy, "pin": a.pin, "trunk": not a.no_trunk}
+    if a.cmd == "lock":
+        return {"conf": a.conf, "locked": not a.off}
+    if a.cmd == "mute":
+        return {"conf": a.conf, "user": a.user, "muted": not a.off}
+    if a.cmd == "drain":
+        return {"draining": not a.off}
+    return {k: v for k, v in vars(a).items() if k in ("conf", "user", "role", "level", "area", "call_id", "name")}
+
+
+def _table(rows, head):
+    rows = [head] + [[str(c) for c in r] for r in rows]
+    width = [max(len(r[i]) for r in rows) for i in range(len(head))]
+    for r in rows:
+        print("  ".join(c.ljust(w) for c, w in zip(r, width)).rstrip())
+
+
+def _flags(c):
+    return ",".join(f for f in ("active", "locked", "pin", "trunk") if c.get(f)) or "-"
+
+
+def _print_list(ans):
+    _table([[c.get("name") or "-", c["id"], c["policy"], _flags(c), c["users"], c["subscriptions"], c.get("mcu") or "-"] for c in ans["conferences"]],
+           ["NAME", "ID", "POLICY", "STATE", "USERS", "SUBSCRIBERS", "MCU"])
+
+
+def _print_show(c):
+    print(f"{c.get('name') or c['id']}: {c['subject']}\n  uri      {c['uri']}\n  policy   {c['policy']}\n  state    {_flags(c)}\n"
+          f"  mcu      {c.get('mcu') or '-'}\n  version  {c['version']}\n")
+    rows = []
+    for u in c["roster"]:
+        for e in u["endpoints"] or [{}]:
+            m = [x for x in e.get("media", []) if x["type"] == "audio"]
+            state = [e.get("status", "-")] + [t for t, on in (("muted", m and m[0]["muted"]), ("talking", e.get("talking"))) if on]
+            rows.append([u["entity"], u.get("display") or "-", u["role"], e.get("session", "-"), ",".join(state), e.get("joined") or "-", e.get("call_id") or "-"])
+    _table(rows, ["USER", "NAME", "ROLE", "SESSION", "STATE", "SINCE", "CALL-ID"])
+
+
+def _print_stats(s):
+    print(f"{s['node']}: {s['active']} of {s['conferences']} conferences active, {s['users']} users, {s['subscriptions']} subscriptions, up {s['uptime_s']} s"
+          + (", draining" if s["draining"] else ""))
+    if s["mcus"]:
+        _table([[m["id"], m["type"], m["contact"], m["conferences"], m["users"], f"{m['load']} %"] for m in s["mcus"]],
+               ["MCU", "TYPE", "CONTACT", "CONFERENCES", "USERS", "LOAD"])
+    else:
+        print("no conferencing server is up")
+
+
+def _events(part, ans):
+    for e in ans["events"]:
+        yield f"{e.get('time', '')[:19]}.{int(e.get('ms', 0)):03d}", part, e["text"]
+
+
+def _edge_events(top, call_id):
+    try:
+        with open(os.path.join(top, "log", "kamailio.log"), errors="replace") as f:
+            for line in f:
+                if f"why call={call_id} " not in line:
+                    continue
+                when = re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?", line)
+                yield (when.group(0) if when else "").ljust(23, "0") if when else "-", "edge", line.split(f"why call={call_id} ", 1)[1].strip()
+    except OSError:
+        return
+
+
+def _why(a):
+    found, silent = [], []
+    for part in ("focusd", "mcu"):
+        try:
+            found += _events(part, admin.ask(os.path.join(a.dir, "run", f"{part}.sock"), {"cmd": "why", "call_id": a.call_id}))
+        except Problem as e:
+            silent.append(f"{part}: {e}")
+    found += _edge_events(a.dir, a.call_id)
+    found.sort()
+    if a.json:
+        print(json.dumps({"events": [dict(zip(("time", "part", "text"), e)) for e in found], "silent": silent}))
+    else:
+        for when, part, text in found:
+            print(f"{when}  {part:7s} {text}")
+        for s in silent:
+            print(s, file=sys.stderr)
+    if not found:
+        raise Problem("no part knows this Call-ID; the edge's log begins with its last start")
+    return 0
+
+
+PRINT = {"list": _print_list, "show": _print_show, "stats": _print_stats}
+
+
+def main(argv):
+    a = _parser().parse_args(argv)
+    try:
+        if a.cmd == "why":
+            return _why(a)
+        req = {k: v for k, v in _request(a).items() if v is not None}
+        ans = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
+    except Problem as e:
+        print(f"confctl: {e}", file=sys.stderr)
+        return 1
+    if a.json:
+        print(json.dumps(ans))
+    elif a.cmd in PRINT:
+        PRINT[a.cmd](ans)
+    elif a.cmd == "add":
+        print(ans["uri"])
+    return 0
