@@ -21,6 +21,8 @@
 #define COLD_US         1000000       /* nothing for so long: wait for the socket instead of asking it every tick */
 #define DTMF_END_US     1000000
 #define VOICE_KEEP_S    5u
+#define OPUS_SILENCE    8u            /* bytes */
+#define OPUS_LARGE      40u
 
 const struct codec *const media_codecs[4] = { &codec_pcmu, &codec_pcma, &codec_g722, &codec_opus };
 
@@ -94,6 +96,27 @@ static void dtmf(struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size
 }
 
 /* --- sound */
+
+/* What an Opus packet without a level extension tells before it is decoded. The SILK layer (alone or under CELT) begins
+ * with a bit per 20 ms: voice or not (RFC 6716 4.2.3). No voice is taken for silence, but packets that are rather large
+ * for silence are looked into twice a second: it may be music or a tone that the encoder took for noise. */
+static int opus_level(const struct wleg *l, const uint8_t *p, size_t n, uint16_t seq)
+{
+	unsigned config = p[0] >> 3, frames = config < 12 && (config & 3) > 1 ? (config & 3) : 1;
+
+	if (n <= 2)
+		return LEVEL_SILENCE;                    /* DTX */
+	if (config >= 16)                                /* CELT alone */
+		return n <= OPUS_SILENCE ? LEVEL_SILENCE : JBUF_NO_LEVEL;
+	if ((p[0] & 3) != 0 || l->in_mix)                /* several frames: seldom, just decode */
+		return JBUF_NO_LEVEL;
+	if (p[1] >> (8 - frames))
+		return JBUF_NO_LEVEL;
+	if (p[0] & 4 && p[1] >> (7 - 2 * frames) & ((1u << frames) - 1))
+		return JBUF_NO_LEVEL;                    /* stereo: the side's bits follow mid's bits and its LBRR bit */
+	return n >= OPUS_LARGE && seq % 25 == 0 ? JBUF_NO_LEVEL : LEVEL_SILENCE;
+}
+
 static int level_of(const struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size_t n)
 {
 	bool voice;
@@ -103,8 +126,8 @@ static int level_of(const struct wleg *l, const struct rtp_hdr *h, const uint8_t
 		return -v;
 	if (l->codec_id == MCODEC_PCMU || l->codec_id == MCODEC_PCMA)
 		return voice_payload_level(l, p, n);
-	if (l->codec_id == MCODEC_OPUS && n <= 2)
-		return LEVEL_SILENCE;                    /* DTX */
+	if (l->codec_id == MCODEC_OPUS)
+		return opus_level(l, p, n, h->seq);
 	return JBUF_NO_LEVEL;
 }
 

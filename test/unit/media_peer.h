@@ -39,7 +39,7 @@ struct peer {
 	double hz, amp, phase;
 	bool silent, nosound_decode, csrc_seen;      /* silent: sends digital silence; nodecode: only counts */
 	bool off;                                    /* sends nothing */
-	unsigned lose_every, nsent, ptime;
+	unsigned lose_every, nsent, ptime, nquiet;
 	uint32_t ssrc, ts, out_ssrc, last_ts;
 	uint16_t seq, last_seq;
 	uint8_t level_ext;
@@ -194,6 +194,13 @@ static void peer_send(struct peer *p)
 	size_t n = p->codec->rate / 50;
 	int r;
 
+	static struct { uint8_t b[1400]; int n; } quiet[4];
+
+	if (p->nosound_decode && p->silent && quiet[p->set.codec].n) {   /* many peers: do not encode the same for each */
+		peer_packet(p, p->set.pt_recv, p->nsent == 0, quiet[p->set.codec].b, (size_t)quiet[p->set.codec].n, p->ts, -127);
+		p->ts += p->codec->rtp_clock / 50;
+		return;
+	}
 	for (size_t i = 0; i < n; i++) {
 		pcm[i] = p->silent ? 0 : (int16_t)(p->amp * sin(p->phase));
 		p->phase += 2 * M_PI * p->hz / p->codec->rate;
@@ -202,6 +209,10 @@ static void peer_send(struct peer *p)
 		assert_int_equal(p->codec->enc_alloc(&p->enc, 0), 0);
 	r = p->codec->encode(p->enc, pcm, n, out, sizeof(out));
 	assert_true(r > 0);
+	if (p->nosound_decode && p->silent && p->nquiet++ > 20) {
+		memcpy(quiet[p->set.codec].b, out, (size_t)r);
+		quiet[p->set.codec].n = r;
+	}
 	peer_packet(p, p->set.pt_recv, p->nsent == 0, out, (size_t)r, p->ts, p->silent ? -127 : -17);
 	p->ts += p->codec->rtp_clock / 50;
 }
@@ -294,7 +305,7 @@ static void run(unsigned ms)
 }
 
 /* Amplitude of a tone in what was heard during the last ms */
-static double tone_level(const struct peer *p, double hz, unsigned ms)
+static __attribute__((unused)) double tone_level(const struct peer *p, double hz, unsigned ms)
 {
 	size_t n = (size_t)p->codec->rate * ms / 1000;
 	double re = 0, im = 0, w = 2 * M_PI * hz / p->codec->rate;
