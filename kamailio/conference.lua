@@ -190,6 +190,9 @@ local function follow(hop, contact)
 	end
 	metrics.count1("conclave_redirects", what)
 	log.step("step=follow kind=" .. what .. " node=" .. (mcu or owner) .. " to=" .. addr)
+	if mcu and not media.start() then
+		return reply.refuse(488, "Not Acceptable Here", "media-relay")
+	end
 	if mcu then KSR.pv.sets("$ru", uri) end
 	KSR.pv.sets("$du", "sip:" .. addr .. ";transport=tls")
 	KSR.corex.set_send_socket_name("peer_tls")
@@ -197,7 +200,6 @@ local function follow(hop, contact)
 	KSR.pv.sets("$avp(hop)", what)
 	KSR.tm.t_on_failure("edge_failure_focus")
 	KSR.tm.t_on_reply("edge_reply_daemon")
-	if mcu then KSR.tm.t_on_branch("edge_branch_mcu") end
 	if KSR.tm.t_relay() < 0 then
 		reply.refuse(503, "Service Unavailable", mcu and "no-mcu" or "no-focus", "Retry-After: 5\r\n")
 	end

@@ -101,15 +101,7 @@ end
 
 -- Every reply, before its transaction's own route. False: it is dropped.
 function M.on_any_reply()
-	if KSR.pv.geti("$Rp") == EDGE.ports.peer then
-		local peer, name = peers.by_certificate()
-
-		if not peer then
-			log.warn("step=reply-from-unknown-peer name=" .. name .. " from=" .. KSR.pv.gete("$si"))
-			return false
-		end
-	end
-	return KSR.tm.t_check_trans() > 0
+	return peers.reply_trusted() and KSR.tm.t_check_trans() > 0
 end
 
 return M

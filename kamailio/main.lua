@@ -20,7 +20,6 @@ local request    = require("request")
 local conference = require("conference")
 local dialog     = require("dialog")
 local user       = require("user")
-local media      = require("media")
 local metrics    = require("metrics")
 require("policy").load(EDGE.policies or {})
 
@@ -65,7 +64,6 @@ function edge_failure_focus()
 	end)
 end
 function edge_failure_user()  return guarded("failure_user", user.on_failure) end
-function edge_branch_mcu()    return guarded("branch_mcu", media.on_branch) end
 function edge_reply_daemon()  return guarded("reply_daemon", conference.on_reply) end
 function edge_reply_client()  return guarded("reply_client", dialog.on_client_reply) end
 

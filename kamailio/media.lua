@@ -18,7 +18,7 @@ local flags = {
 		mcu    = PLAIN .. " RTP/SAVP" .. SUITES,
 		client = "replace-origin replace-session-connection ICE=force UDP/TLS/RTP/SAVPF SDES-off rtcp-mux-require generate-mid",
 	},
-	nat = { mcu = PLAIN, client = "replace-origin replace-session-connection ICE=remove" },
+	nat = { mcu = PLAIN .. " DTLS=off", client = "replace-origin replace-session-connection ICE=remove DTLS=off" },
 }
 
 -- "loopback", "private" or "public"
@@ -59,7 +59,7 @@ function M.needs(body, source, mcu_ip)
 	return nil
 end
 
-local function kind_of(callid) 
+local function kind_of(callid)
 	local k = KSR.htable.sht_gete("dialogs", callid .. ">relay")
 
 	return flags[k] and k or nil
@@ -77,12 +77,12 @@ local function offer(callid, kind, towards)
 	return false
 end
 
--- The branch of an INVITE towards an MCU, after the redirect.
-function M.on_branch()
-	if not EDGE.relay or KSR.textops.has_body_type("application/sdp") < 0 then return end
+-- An INVITE about to go to an MCU, after the redirect. False: the relay was needed and did not take the body.
+function M.start()
+	if not EDGE.relay or KSR.textops.has_body_type("application/sdp") < 0 then return true end
 	local kind = M.needs(KSR.pv.gete("$rb"), KSR.pv.gete("$si"), EDGE.mcu_ip)
 
-	if kind then offer(KSR.pv.gete("$ci"), kind, "mcu") end
+	return kind == nil or offer(KSR.pv.gete("$ci"), kind, "mcu")
 end
 
 -- A re-INVITE or UPDATE of a call whose media is relayed; towards: "mcu" or "client".

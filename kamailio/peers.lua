@@ -18,7 +18,7 @@ function M.by_certificate()
 	local ours = EDGE.peers[name]
 
 	if ours then
-		if KSR.pv.gete("$tls_peer_issuer_cn") == ours.issuer then return ours end
+		if KSR.pv.gete("$tls_peer_issuer_cn") == ours.issuer then return ours, name end
 		return nil, name
 	end
 	return EDGE.federated[name], name
@@ -49,19 +49,34 @@ end
 -- Announcement of a focus node: where it is, and which MCUs are up. Kept 35 s, so three may be lost.
 function M.announce()
 	local n = tonumber(KSR.pv.gete("$hdrc(Conclave-Mcu)")) or 0
-	local function learn(tables, value)
+	local function learn(role, tables, value)
 		local name, addr = value:match("^%s*([%w%-%._]+)%s*;%s*addr=([%w%.%-%[%]:]+)%s*$")
 
-		for _, t in ipairs(name and tables or {}) do KSR.htable.sht_sets(t, name, addr) end
-		return name
+		if not name then return end
+		for _, t in ipairs(tables) do KSR.htable.sht_sets(t, name, addr) end
+		KSR.htable.sht_sets("roles", addr, role)
 	end
-	local node = learn({ "nodes" }, KSR.hdr.gete("Conclave-Node"))
+
+	learn("focus", { "nodes" }, KSR.hdr.gete("Conclave-Node"))
 
 	for i = 0, math.min(n, 256) - 1 do
-		learn({ "mcus", "mcus_seen" }, KSR.hdr.gete_idx("Conclave-Mcu", i))
+		learn("mcu", { "mcus", "mcus_seen" }, KSR.hdr.gete_idx("Conclave-Mcu", i))
 	end
 	KSR.sl.send_reply(200, "OK")
-	return node
+end
+
+-- A reply from an address of a daemon is believed only when the certificate there has the role that the address was announced
+-- with, for Kamailio itself checks no names on connections that it opens; one over the peer listener only from a listed peer.
+function M.reply_trusted()
+	local from = KSR.pv.gete("$si") .. ":" .. KSR.pv.gete("$sp")
+	local role = from == EDGE.focus[1] and "focus" or KSR.htable.sht_gete("roles", from)
+
+	if role == "" and KSR.pv.geti("$Rp") ~= EDGE.ports.peer then return true end
+	local peer, name = M.by_certificate()
+
+	if peer and (role == "" or role == peer.kind) then return true end
+	log.warn("step=reply-from-wrong-peer name=" .. name .. " role=" .. role .. " from=" .. KSR.pv.gete("$si"))
+	return false
 end
 
 return M

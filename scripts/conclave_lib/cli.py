@@ -395,7 +395,7 @@ def cmd_reload(a):
     if bad:
         raise Problem("the edge keeps its old script:\n" + "\n".join(f"{w}: {e}" for w, e in bad))
     admin.kamailio(lay, "app_lua.reload")
-    admin.kamailio(lay, "tls.reload")
+    admin.kamailio(lay, "tls.reload", timeout=30.0)
     print("the edge reads its script, policies and certificates again")
     return 0
 

@@ -90,22 +90,26 @@ def group():
 @pytest.fixture(scope="session")
 def daemons(group):
     focus, mcu = Daemon(group, "focus-1", group.base + 5), Daemon(group, "mcu-1", group.base + 8)
-    link = focus.out()
+    link = focus.link = focus.out()
     link.focus_addr, link.mcu_addr = f"127.0.0.1:{focus.port}", f"127.0.0.1:{mcu.port}"
-    link.send(link.request("OPTIONS", "sip:edge@127.0.0.1", from_uri="sip:focus-1@conclave.test",
-                           extra=[f"Conclave-Node: focus-1;addr={link.focus_addr}", f"Conclave-Mcu: mcu-1;addr={link.mcu_addr}"]))
-    link.wait(200)
-    focus.link = link
     yield focus, mcu
     focus.close()
     mcu.close()
 
 
+def announce(link, node="mcu-1", addr=None):
+    link.send(link.request("OPTIONS", "sip:edge@127.0.0.1", from_uri="sip:focus-1@conclave.test",
+                           extra=[f"Conclave-Node: focus-1;addr={link.focus_addr}", f"Conclave-Mcu: {node};addr={addr or link.mcu_addr}"]))
+    link.wait(200)
+
+
 @pytest.fixture(autouse=True)
 def quiet(request):
-    """Nothing of an earlier test is left in the daemons."""
+    """Nothing of an earlier test is left in the daemons, and the focus has just announced itself and the MCU."""
     if "daemons" in request.fixturenames:
-        for d in request.getfixturevalue("daemons"):
+        pair = request.getfixturevalue("daemons")
+        announce(pair[0].link)
+        for d in (*pair, pair[0].link):
             d.answer = None
             d.seen.clear()
             while not d.inbox.empty():

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import queue
 import re
+import select
 import socket
 import ssl
 import threading
@@ -80,6 +81,37 @@ def digest(msg, user, password, method, uri):
             f"qop=auth, nc={nc}, cnonce=\"{cnonce}\", algorithm=MD5")
 
 
+class TlsSocket:
+    """A TLS connection that one thread reads while another writes: OpenSSL wants one at a time."""
+
+    def __init__(self, sock):
+        self.sock, self.lock = sock, threading.Lock()
+        sock.settimeout(0)
+
+    def _turn(self, call, *args):
+        while True:
+            try:
+                with self.lock:
+                    return call(*args)
+            except ssl.SSLWantReadError:
+                select.select([self.sock], [], [], 5)
+            except ssl.SSLWantWriteError:
+                select.select([], [self.sock], [], 5)
+
+    def recv(self, n):
+        return self._turn(self.sock.recv, n)
+
+    def sendall(self, data):
+        while data:
+            data = data[self._turn(self.sock.send, data):]
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def close(self):
+        self.sock.close()
+
+
 class Peer:
     """Something with a socket that receives messages into a queue."""
 
@@ -142,6 +174,7 @@ class Client(Peer):
         if proto == "udp":
             self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.sock.bind((source, 0))
+            self.me = "%s:%d" % self.sock.getsockname()[:2]
             threading.Thread(target=self._datagrams, daemon=True).start()
         else:
             self.sock = socket.create_connection(self.addr, 4, (source, 0))
@@ -153,8 +186,10 @@ class Client(Peer):
                     ctx.load_cert_chain(cert + ".pem", cert + ".key")
                 self.sock = ctx.wrap_socket(self.sock, server_hostname=domain)
             self.sock.settimeout(None)
+            self.me = "%s:%d" % self.sock.getsockname()[:2]
+            if proto == "tls":
+                self.sock = TlsSocket(self.sock)
             threading.Thread(target=self._stream, args=(self.sock,), daemon=True).start()
-        self.me = "%s:%d" % self.sock.getsockname()[:2]
 
     def _datagrams(self):
         while True:
@@ -172,7 +207,11 @@ class Client(Peer):
             self.sock.sendall(data)
 
     def close(self):
-        self.sock.close()
+        # Shut down first: a closed descriptor's number is given to the next socket while our reader still sleeps on it.
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def request(self, method, uri, user="alice", callid=None, cseq=1, extra=(), to=None, tag="ft1", to_tag="", body=b"", routes=(),
                 from_uri=None, contact=None, branch=None, ctype="application/sdp"):
@@ -230,7 +269,7 @@ class Daemon(Peer):
         while self.up:
             try:
                 raw = self.lsock.accept()[0]
-                conn = self.ctx.wrap_socket(raw, server_side=True)
+                conn = TlsSocket(self.ctx.wrap_socket(raw, server_side=True))
             except OSError:
                 continue
             self.conns.append(conn)

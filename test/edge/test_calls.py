@@ -2,7 +2,8 @@
 """Calls into conferences through the real edge; focus and MCU are played by the test."""
 import pytest
 
-from sip import Client, reply_to, token
+from conftest import announce
+from sip import reply_to, token
 
 ROOM = "sip:lobby@conclave.test"
 AV = "sip:lobby@conclave.test;gruu;opaque=app:conf:audio-video:id:L0BBY"
@@ -243,10 +244,7 @@ def test_options_to_the_edge_and_to_a_room(group, daemons):
 
 def test_a_dead_mcu_gives_503_with_a_reason(group, daemons):
     focus, mcu = daemons
-    link = focus.link
-    link.send(link.request("OPTIONS", "sip:edge@127.0.0.1", extra=["Conclave-Node: focus-1;addr=" + link.focus_addr,
-                                                                  f"Conclave-Mcu: mcu-dead;addr=127.0.0.1:{group.base + 19}"]))
-    link.wait(200)
+    announce(focus.link, "mcu-dead", f"127.0.0.1:{group.base + 19}")
     focus.answer = lambda m: [reply_to(m, 302, "Moved", f"<{AV};oc-mcu=mcu-dead;oc-ticket=T>")] if m.method == "INVITE" else []
     c = group.client("tcp", "127.0.0.2")
     c.send(c.request("INVITE", ROOM, from_uri=CARRIER, body=SDP))
