@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ct.c - client transactions (RFC 3261 17.1, 9.1) and the ACKs that a repeated 2xx wants again
+/* ct.c - client transactions (RFC 3261 17.1, 9.1)
  *
  * sip_request() -> text -> the connection of the next hop -> table, until a final response, the time-out or the end of
  * that connection; then respcb once. TCP does not lose messages, so requests are never repeated.
@@ -8,7 +8,6 @@
  * the same, acknowledged and ended with BYE.
  */
 #include <errno.h>
-#include <stdio.h>
 #include "lib/base/log.h"
 #include "lib/sip/sip_priv.h"
 
@@ -28,16 +27,6 @@ struct sip_ct {
 	/* INVITE only, for ACK and CANCEL */
 	char            *ruri, *route, *from, *to, *call_id;
 	uint32_t         cseq;
-};
-
-struct sip_kept_ack {
-	struct sip    *sip;
-	char          *key, *host;
-	uint16_t       port;
-	struct str     call_id;                /* piece of key */
-	UT_hash_handle hh;
-	struct wtmr    tmr;
-	struct buf     text;
 };
 
 static void leave(struct sip_ct *ct)
@@ -117,80 +106,6 @@ static void on_timeout(void *arg)
 }
 
 /* --- sending */
-static struct str first_route(const char *route)
-{
-	struct str rest = str_c(route), line = str_trim(str_cut(&rest, '\n'));
-
-	str_cut(&line, ':');
-	line.l = sip_find_outside(line, ",");
-	return str_trim(line);
-}
-
-static int next_hop(const struct sip_req *r, struct str *host, uint16_t *port)
-{
-	struct sip_addr a;
-	struct sip_uri u;
-	int err;
-
-	if (r->dest)
-		return sip_hostport(str_c(r->dest), host, port) ? -EINVAL : 0;
-	err = sip_addr_decode(&a, r->route && *r->route ? first_route(r->route) : str_c(r->ruri));
-	if (!err)
-		err = sip_uri_decode(&u, a.uri);
-	if (err || !u.host.l)
-		return -EINVAL;
-	*host = u.host;
-	*port = u.port;
-	return 0;
-}
-
-static void make_branch(char *branch)
-{
-	strcpy(branch, SIP_COOKIE);
-	str_random_hex(branch + sizeof(SIP_COOKIE) - 1, 20);
-}
-
-static int encode(struct buf *b, const struct sip *s, const struct sip_req *r, const char *branch)
-{
-	return sip_encode_request(b, r, &(struct sip_via_prm){ s->name, s->port, branch }, s->name);
-}
-
-/* *cp is borrowed */
-static int send_text(struct sip_conn **cp, struct sip *s, const struct sip_req *r, const struct buf *b)
-{
-	struct str host;
-	uint16_t port;
-	int err = next_hop(r, &host, &port);
-
-	if (!err)
-		err = sip_conn_get(cp, s, host, port, str_c(r->call_id));
-	if (!err)
-		err = sip_conn_send(*cp, buf_view(b));
-	if (err == -ENOTCONN) {                           /* just broke, its end is about to be told: a new one */
-		sip_conn_retire(*cp);
-		err = sip_conn_get(cp, s, host, port, str_c(r->call_id));
-		if (!err)
-			err = sip_conn_send(*cp, buf_view(b));
-	}
-	if (!err)
-		sip_count(false, str_c(r->method), 0);
-	return err;
-}
-
-static int send_once(struct sip *s, const struct sip_req *r, const char *branch)
-{
-	struct sip_conn *c;
-	struct buf b;
-	int err;
-
-	buf_init(&b, 0);
-	err = encode(&b, s, r, branch);
-	if (!err)
-		err = send_text(&c, s, r, &b);
-	buf_fini(&b);
-	return err;
-}
-
 static int keep_invite(struct sip_ct *ct, const struct sip_req *r)
 {
 	ct->invite  = true;
@@ -223,27 +138,24 @@ int sip_request(struct sip *s, struct sip_ct **ctp, const struct sip_req *r, sip
 	int err = 0;
 
 	if (r->no_answer) {
-		char branch[32];
-
-		make_branch(branch);
 		if (ctp)
 			*ctp = NULL;
-		return send_once(s, r, branch);
+		return sip_send_once(s, r);
 	}
 	ct = mem_zalloc(sizeof(*ct), destructor);
 	if (!ct)
 		return -ENOMEM;
 	buf_init(&b, 0);
-	make_branch(ct->branch);
+	sip_make_branch(ct->branch);
 	ct->tmr.cb  = on_timeout;
 	ct->tmr.arg = ct;
 	ct->cb      = cb;
 	ct->arg     = arg;
-	err = encode(&b, s, r, ct->branch);
+	err = sip_encode(&b, s, r, ct->branch);
 	if (!err && cstr_eq(r->method, "INVITE"))
 		err = keep_invite(ct, r);
 	if (!err)
-		err = send_text(&c, s, r, &b);
+		err = sip_send(&c, s, r, &b);
 	buf_fini(&b);
 	if (err) {
 		mem_deref(ct);
@@ -267,7 +179,7 @@ static int send_like(struct sip_ct *ct, const char *method, const char *to)
 	int err;
 
 	buf_init(&b, 0);
-	err = encode(&b, ct->sip, &r, ct->branch);
+	err = sip_encode(&b, ct->sip, &r, ct->branch);
 	if (!err)
 		err = sip_conn_send(ct->conn, buf_view(&b));
 	if (!err)
@@ -287,106 +199,6 @@ int sip_cancel(struct sip_ct *ct)
 		return 0;
 	wheel_start(ct->sip->wheel, &ct->tmr, SIP_KEEP_MS);
 	return send_like(ct, "CANCEL", ct->to);
-}
-
-/* --- ACK to a 2xx, kept for its repetitions */
-static void ack_destructor(void *arg)
-{
-	struct sip_kept_ack *k = arg;
-
-	if (k->sip) {
-		wheel_stop(k->sip->wheel, &k->tmr);
-		HASH_DEL(k->sip->acks, k);
-	}
-	mem_deref(k->key);
-	mem_deref(k->host);
-	buf_fini(&k->text);
-}
-
-static void on_ack_old(void *arg)
-{
-	mem_deref(arg);
-}
-
-static char *dlg_key(struct str call_id, struct str from_tag, struct str to_tag, uint32_t cseq)
-{
-	return str_printf(STR_FMT "\n" STR_FMT "\n" STR_FMT "\n%u", STR_ARG(call_id), STR_ARG(from_tag), STR_ARG(to_tag),
-			  cseq);
-}
-
-static struct str tag_of(const char *addr)
-{
-	struct str tag = STR_NULL;
-	struct sip_addr a;
-
-	if (!sip_addr_decode(&a, str_c(addr)))
-		sip_param(a.params, STR("tag"), &tag);
-	return tag;
-}
-
-/* Takes over b. Without memory nothing is kept: a lost ACK then costs that call. */
-static void keep_ack(struct sip *s, const struct sip_req *r, struct buf *b)
-{
-	struct sip_kept_ack *k = mem_zalloc(sizeof(*k), ack_destructor), *old;
-	struct str host;
-
-	if (!k)
-		goto out;
-	k->key = dlg_key(str_c(r->call_id), tag_of(r->from), tag_of(r->to), r->cseq);
-	if (!k->key || next_hop(r, &host, &k->port))
-		goto out;
-	k->host = str_dup(host);
-	if (!k->host)
-		goto out;
-	HASH_FIND_STR(s->acks, k->key, old);
-	mem_deref(old);
-	k->text    = *b;
-	k->call_id = (struct str){ k->key, strlen(r->call_id) };
-	buf_init(b, 0);
-	k->tmr.cb  = on_ack_old;
-	k->tmr.arg = k;
-	k->sip     = s;
-	HASH_ADD_KEYPTR(hh, s->acks, k->key, strlen(k->key), k);
-	wheel_start(s->wheel, &k->tmr, SIP_KEEP_MS);
-	return;
-out:
-	mem_deref(k);
-}
-
-int sip_ack(struct sip *s, const struct sip_req *r)
-{
-	struct sip_conn *c;
-	char branch[32];
-	struct buf b;
-	int err;
-
-	buf_init(&b, 0);
-	make_branch(branch);
-	err = encode(&b, s, r, branch);
-	if (!err)
-		err = send_text(&c, s, r, &b);
-	if (!err)
-		keep_ack(s, r, &b);
-	buf_fini(&b);
-	return err;
-}
-
-static void repeat_ack(struct sip *s, const struct sip_msg *m)
-{
-	char *key = dlg_key(sip_msg_call_id(m), sip_msg_from_tag(m), sip_msg_to_tag(m), sip_msg_cseq(m));
-	struct sip_kept_ack *k = NULL;
-	struct sip_conn *c;
-
-	if (key)
-		HASH_FIND_STR(s->acks, key, k);
-	mem_deref(key);
-	if (!k) {
-		metric_inc(&sip_stats[SIP_STRAY]);
-		return;
-	}
-	metric_inc(&sip_stats[SIP_RETRANS_OUT]);
-	if (!sip_conn_get(&c, s, str_c(k->host), k->port, k->call_id))
-		sip_conn_send(c, buf_view(&k->text));
 }
 
 /* --- responses in */
@@ -444,7 +256,7 @@ void sip_ct_receive(struct sip *s, struct sip_conn *c, const struct sip_msg *m)
 	HASH_FIND(hh, s->cts, branch.p, branch.l, ct);
 	if (!ct || ct->invite != str_eq(method, STR("INVITE"))) {
 		if (str_eq(method, STR("INVITE")) && sip_msg_scode(m) / 100 == 2)
-			repeat_ack(s, m);
+			sip_ack_again(s, m);
 		else
 			metric_inc(&sip_stats[SIP_STRAY]);
 		return;
@@ -468,13 +280,10 @@ void sip_ct_conn_closed(struct sip_conn *c, int err)
 /* The end of the sip: no callback comes any more. */
 void sip_ct_flush(struct sip *s)
 {
-	struct sip_kept_ack *k, *ktmp;
 	struct sip_ct *ct, *tmp;
 
 	HASH_ITER(hh, s->cts, ct, tmp) {
 		ct->cb = NULL;
 		finish(ct, -ESHUTDOWN, NULL);
 	}
-	HASH_ITER(hh, s->acks, k, ktmp)
-		mem_deref(k);
 }

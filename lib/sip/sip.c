@@ -5,26 +5,30 @@
 #include "lib/sip/sip_priv.h"
 
 /* --- counters */
+#define COUNT(nm, lbl, hlp) { .name = "conclave_sip_" nm, .labels = lbl, .help = hlp }
+#define GAUGE(nm, lbl, hlp) { .name = "conclave_sip_" nm, .labels = lbl, .help = hlp, .gauge = true }
+
 struct metric sip_stats[SIP_N_STATS] = {
-	[SIP_PARSE_ERRORS] = METRIC_COUNTER("conclave_sip_parse_errors_total", "SIP messages and streams that could not be read"),
-	[SIP_RETRANS_IN]   = METRIC_LABEL("conclave_sip_retransmissions_total", "dir=\"in\"", "Messages that came or went again"),
-	[SIP_RETRANS_OUT]  = METRIC_LABEL("conclave_sip_retransmissions_total", "dir=\"out\"", "Messages that came or went again"),
-	[SIP_STRAY]        = METRIC_COUNTER("conclave_sip_stray_total", "Responses and ACKs that belong to nothing"),
-	[SIP_ST_TIMEOUTS]  = METRIC_LABEL("conclave_sip_timeouts_total", "side=\"server\"", "Transactions that ended by time"),
-	[SIP_CT_TIMEOUTS]  = METRIC_LABEL("conclave_sip_timeouts_total", "side=\"client\"", "Transactions that ended by time"),
-	[SIP_CONN_ERRORS]  = METRIC_COUNTER("conclave_sip_connection_errors_total", "Connections that failed or broke"),
-	[SIP_TOO_LARGE]    = METRIC_COUNTER("conclave_sip_too_large_total", "Messages of ours refused for their size"),
-	[SIP_ST_ALIVE]     = { .name = "conclave_sip_transactions", .help = "Transactions alive", .labels = "side=\"server\"", .gauge = true },
-	[SIP_CT_ALIVE]     = { .name = "conclave_sip_transactions", .help = "Transactions alive", .labels = "side=\"client\"", .gauge = true },
-	[SIP_CONNS]        = METRIC_GAUGE("conclave_sip_connections", "Connections open or opening"),
+	[SIP_PARSE_ERRORS] = COUNT("parse_errors_total", NULL, "SIP messages and streams that could not be read"),
+	[SIP_RETRANS_IN]   = COUNT("retransmissions_total", "dir=\"in\"", "Messages that came or went again"),
+	[SIP_RETRANS_OUT]  = COUNT("retransmissions_total", "dir=\"out\"", "Messages that came or went again"),
+	[SIP_STRAY]        = COUNT("stray_total", NULL, "Responses and ACKs that belong to nothing"),
+	[SIP_ST_TIMEOUTS]  = COUNT("timeouts_total", "side=\"server\"", "Transactions that ended by time"),
+	[SIP_CT_TIMEOUTS]  = COUNT("timeouts_total", "side=\"client\"", "Transactions that ended by time"),
+	[SIP_CONN_ERRORS]  = COUNT("connection_errors_total", NULL, "Connections that failed or broke"),
+	[SIP_TOO_LARGE]    = COUNT("too_large_total", NULL, "Messages of ours refused for their size"),
+	[SIP_ST_ALIVE]     = GAUGE("transactions", "side=\"server\"", "Transactions alive"),
+	[SIP_CT_ALIVE]     = GAUGE("transactions", "side=\"client\"", "Transactions alive"),
+	[SIP_CONNS]        = GAUGE("connections", NULL, "Connections open or opening"),
 };
 
-#define KINDS(X, dir) X(dir, "INVITE") X(dir, "ACK") X(dir, "BYE") X(dir, "CANCEL") X(dir, "OPTIONS") X(dir, "INFO") \
+#define KINDS(X, dir) \
+	X(dir, "INVITE") X(dir, "ACK") X(dir, "BYE") X(dir, "CANCEL") X(dir, "OPTIONS") X(dir, "INFO") \
 	X(dir, "SUBSCRIBE") X(dir, "NOTIFY") X(dir, "BENOTIFY") X(dir, "SERVICE") X(dir, "REFER") X(dir, "UPDATE") \
 	X(dir, "PRACK") X(dir, "MESSAGE") X(dir, "other") \
 	X(dir, "1xx") X(dir, "2xx") X(dir, "3xx") X(dir, "4xx") X(dir, "5xx") X(dir, "6xx")
 #define ROW(dir, kind) \
-	METRIC_LABEL("conclave_sip_messages_total", "dir=\"" dir "\",kind=\"" kind "\"", "SIP messages by direction and kind"),
+	COUNT("messages_total", "dir=\"" dir "\",kind=\"" kind "\"", "SIP messages by direction and kind"),
 #define NAME(dir, kind) STR(kind),
 
 static const struct str kinds[] = { KINDS(NAME, "") };
@@ -115,6 +119,7 @@ static void destructor(void *arg)
 	mem_deref(s->listener);
 	if (s->wheel) {
 		sip_ct_flush(s);
+		sip_ack_flush(s);
 		sip_st_flush(s);
 		while ((c = LIST_FIRST(&s->conns)))
 			sip_conn_close(c, 0);

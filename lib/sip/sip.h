@@ -17,7 +17,8 @@ struct sip;
 struct sip_st;                              /* server transaction; mem_ref() it to answer later */
 struct sip_ct;                              /* client transaction */
 
-/* A request outside or inside a dialog (not ACK, not CANCEL). Must lead to one final sip_reply(), now or later. */
+/* A request outside or inside a dialog (not ACK, not CANCEL). Must lead to one final sip_reply(), now or later; one that
+ * is neither answered nor held (mem_ref(st)) when the callback returns is answered 500. */
 typedef void (sip_request_cb)(struct sip_st *st, const struct sip_msg *m, void *arg);
 struct sip_prm {
 	struct ev_loop *loop;
@@ -65,7 +66,9 @@ struct sip_req {
 };
 typedef void (sip_response_cb)(int err, const struct sip_msg *m, void *arg);   /* err<0 with m NULL: -ETIMEDOUT, ... */
 int  sip_request(struct sip *s, struct sip_ct **ctp, const struct sip_req *r, sip_response_cb *cb, void *arg);
-/* ctp NULL: fire and forget handle. mem_deref(ct) silences the callback. ACK to a non-2xx is sent by the transaction. */
+/* ctp NULL: fire and forget handle. mem_deref(ct) silences the callback. ACK to a non-2xx is sent by the transaction.
+ * An INVITE whose handle is dropped is cancelled; should it be answered 2xx all the same, that is acknowledged and ended
+ * with BYE. After a 1xx an INVITE waits up to 200 s, whatever timeout_ms says. Hosts of next hops are numeric. */
 int  sip_ack(struct sip *s, const struct sip_req *r);                     /* ACK to a 2xx */
 int  sip_cancel(struct sip_ct *ct);
 

@@ -2,8 +2,9 @@
 /* sip_priv.h - what the files of lib/sip share; users include msg.h and sip.h
  *
  *   conn.c    TLS streams <-> whole messages            sip.c     where a message belongs, metrics, start and end
- *   st.c      server transactions                       ct.c      client transactions, kept ACKs
- *   wheel.c   one timer for all transactions            encode.c  requests and responses as text
+ *   st.c      server transactions                       ct.c      client transactions
+ *   wheel.c   one timer for all transactions            ack.c     ACKs to a 2xx
+ *   encode.c  requests and responses as text            send.c    next hop and connection of a request
  */
 #ifndef SIP_PRIV_H
 #define SIP_PRIV_H
@@ -68,7 +69,8 @@ struct sip_conn {
 	struct wtmr     tmr;                   /* connect time-out */
 };
 int  sip_conn_accept(struct sip *s, struct stream *st);
-int  sip_conn_get(struct sip_conn **cp, struct sip *s, struct str host, uint16_t port, struct str call_id);  /* borrowed */
+/* *cp is borrowed */
+int  sip_conn_get(struct sip_conn **cp, struct sip *s, struct str host, uint16_t port, struct str call_id);
 int  sip_conn_send(struct sip_conn *c, struct str data);
 void sip_conn_close(struct sip_conn *c, int err);
 void sip_conn_retire(struct sip_conn *c);                    /* new requests get another one */
@@ -78,8 +80,18 @@ const char *sip_conn_addr(const struct sip_conn *c);
 void sip_st_receive(struct sip *s, struct sip_conn *c, struct sip_msg *m);     /* any request */
 void sip_st_flush(struct sip *s);
 
+/* --- send.c */
+int  sip_next_hop(const struct sip_req *r, struct str *host, uint16_t *port);
+void sip_make_branch(char branch[32]);
+int  sip_encode(struct buf *b, const struct sip *s, const struct sip_req *r, const char *branch);
+int  sip_send(struct sip_conn **cp, struct sip *s, const struct sip_req *r, const struct buf *b);   /* *cp: borrowed */
+int  sip_send_once(struct sip *s, const struct sip_req *r);
+
+/* --- ack.c */
+void sip_ack_again(struct sip *s, const struct sip_msg *m);                    /* to a 2xx that came again */
+void sip_ack_flush(struct sip *s);
+
 /* --- ct.c */
-struct sip_kept_ack;
 void sip_ct_receive(struct sip *s, struct sip_conn *c, const struct sip_msg *m);     /* any response */
 void sip_ct_conn_closed(struct sip_conn *c, int err);
 void sip_ct_flush(struct sip *s);

@@ -195,7 +195,8 @@ static void record_routes_become_the_route_sets_of_both_sides(void **state)
 		 "Record-Route: <sip:10.0.0.4;lr>\r\nTimestamp: 54.21\r\n";
 	assert_int_equal(sip_request(a.sip, NULL, &r, on_response, &a), 0);
 	WAIT(b.n_req, 1);
-	assert_int_equal(sip_reply(b.st, &(struct sip_reply){ .code = 200, .to_tag = "mine", .hdrs = "Contact: <sip:b@c>\r\n" }), 0);
+	assert_int_equal(sip_reply(b.st, &(struct sip_reply){ .code = 200, .to_tag = "mine",
+							      .hdrs = "Contact: <sip:b@c>\r\n" }), 0);
 	WAIT(a.n_resp, 1);
 	assert_true(str_eq(sip_msg_hdr(a.resp, "Timestamp", 0), STR("54.21")));
 	assert_true(str_eq(sip_msg_to_tag(a.resp), STR("mine")));
@@ -228,12 +229,14 @@ static void requests_of_the_called_side_reach_the_caller(void **state)
 	assert_int_equal(sip_request(a.sip, NULL, &r, on_response, &a), 0);
 	WAIT(a.n_resp, 1);
 	assert_int_equal(sip_dlg_uas(&db, b.req, sip_st_to_tag(b.st)), 0);
-	assert_int_equal(sip_dlg_request(b.sip, NULL, db, "BENOTIFY", "Event: conference\r\n", "text/plain", STR("hi"), on_response, &b), 0);
+	assert_int_equal(sip_dlg_request(b.sip, NULL, db, "BENOTIFY", "Event: conference\r\n", "text/plain", STR("hi"),
+					 on_response, &b), 0);
 	WAIT(a.n_req, 1);
 	assert_true(str_eq(sip_msg_method(a.req), STR("BENOTIFY")));
 	assert_int_equal(sip_transactions(b.sip), 1);   /* the kept answer alone */
 	a.on_request = on_ok;
-	assert_int_equal(sip_dlg_request(b.sip, NULL, db, "NOTIFY", "Event: conference\r\n", NULL, STR_NULL, on_response, &b), 0);
+	assert_int_equal(sip_dlg_request(b.sip, NULL, db, "NOTIFY", "Event: conference\r\n", NULL, STR_NULL,
+					 on_response, &b), 0);
 	WAIT(b.n_resp, 1);
 	assert_int_equal(b.scode, 200);
 	assert_int_equal(sip_msg_cseq(a.req), 2);

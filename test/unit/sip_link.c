@@ -4,9 +4,11 @@
 #include "test/unit/sip_pair.h"
 
 #define VIA_ETC(cid, n, method) \
-	"Via: SIP/2.0/TLS 10.9.8.7:5061;branch=z9hG4bK" cid ";rport\r\nFrom: <sip:x@example.net>;tag=1\r\nTo: <sip:y@example.net>\r\n" \
+	"Via: SIP/2.0/TLS 10.9.8.7:5061;branch=z9hG4bK" cid ";rport\r\n" \
+	"From: <sip:x@example.net>;tag=1\r\nTo: <sip:y@example.net>\r\n" \
 	"Call-ID: " cid "\r\nCSeq: " n " " method "\r\n"
-#define OPTIONS(cid, more) "OPTIONS sip:y@example.net SIP/2.0\r\n" VIA_ETC(cid, "1", "OPTIONS") more "Content-Length: 0\r\n\r\n"
+#define OPTIONS(cid, more) \
+	"OPTIONS sip:y@example.net SIP/2.0\r\n" VIA_ETC(cid, "1", "OPTIONS") more "Content-Length: 0\r\n\r\n"
 
 static void on_ok(struct peer *p, struct sip_st *st, const struct sip_msg *m)
 {
@@ -128,7 +130,8 @@ static void what_is_too_large_is_refused_before_it_is_written(void **state)
 	WAIT(b.n_req, 1);
 	assert_int_equal(sip_msg_body(b.req).l, 240 * 1024);
 	assert_int_equal(sip_reply(b.st, &(struct sip_reply){ .code = 200, .body = { big, sizeof(big) } }), -EMSGSIZE);
-	assert_int_equal(sip_reply(b.st, &(struct sip_reply){ .code = 200, .ctype = "text/plain", .body = { big, 240 * 1024 } }), 0);
+	assert_int_equal(sip_reply(b.st, &(struct sip_reply){ .code = 200, .ctype = "text/plain",
+							      .body = { big, 240 * 1024 } }), 0);
 	WAIT(a.n_resp, 1);
 	assert_int_equal(sip_msg_body(a.resp).l, 240 * 1024);
 }
@@ -170,7 +173,8 @@ static void a_message_that_cannot_be_read_is_answered_400_and_costs_nobody_else(
 	(void)state;
 	b.on_request = on_ok;
 	raw_open(&r);
-	raw_send(&r, "INFO sip:y@example.net SIP/2.0\r\n" VIA_ETC("bad", "1", "OPTIONS") "Content-Length: 2\r\n\r\nhi" OPTIONS("good", ""));
+	raw_send(&r, "INFO sip:y@example.net SIP/2.0\r\n" VIA_ETC("bad", "1", "OPTIONS")
+		 "Content-Length: 2\r\n\r\nhi" OPTIONS("good", ""));
 	WAIT(b.n_req, 1);
 	PASS(20);
 	assert_true(raw_has(&r, "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/TLS 10.9.8.7:5061;branch=z9hG4bKbad;rport="));
@@ -355,7 +359,8 @@ static void an_answer_finds_its_way_when_the_connection_is_gone(void **state)
 	raw_open(&r);
 	/* as if from a: its Via names a's port, so the late answer goes there and is a stray one */
 	snprintf(text, sizeof(text), "INVITE sip:y@example.net SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:%u;branch=z9hG4bKgone\r\n"
-		 "From: <sip:x@example.net>;tag=1\r\nTo: <sip:y@example.net>\r\nCall-ID: gone\r\nCSeq: 1 INVITE\r\n\r\n", sip_port(a.sip));
+		 "From: <sip:x@example.net>;tag=1\r\nTo: <sip:y@example.net>\r\nCall-ID: gone\r\nCSeq: 1 INVITE\r\n\r\n",
+		 sip_port(a.sip));
 	raw_send(&r, text);
 	WAIT(b.n_req, 1);
 	raw_close(&r);
