@@ -88,7 +88,8 @@ $(foreach a,$(ARCHIVES),$(eval $(call ARCHIVE_RULE,$(a))))
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/focusd: $(BUILD)/obj/focusd/main.o $(call archives,$(L_focusd))
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call archives,$(L_focusd)) -Wl,--end-group $(call extlibs,$(L_focusd)) -lm
