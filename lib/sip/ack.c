@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ack.c - the ACK to a 2xx, and its repetition
  *
- * That ACK belongs to no transaction. When it is lost between the edge and a phone on UDP, the phone sends its 2xx again
- * and wants the same ACK again; so each is kept for as long as a 2xx may be repeated.
+ * That ACK belongs to no transaction. When it is lost between the edge and a phone on UDP, the phone sends its 2xx
+ * again and wants the same ACK again; so each is kept for as long as a 2xx may be repeated.
  */
 #include <errno.h>
 #include "lib/sip/sip_priv.h"

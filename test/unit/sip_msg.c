@@ -145,8 +145,10 @@ static void bad_messages_are_refused(void **state)
 		"INVITE sip:a@b SIP/2.0\r\n" HEAD "no colon\r\n\r\n",
 		"INVITE sip:a@b SIP/2.0\r\n" HEAD ": no name\r\n\r\n",
 		"INVITE sip:a@b SIP/2.0\r\n" HEAD "X: a\rb\r\n\r\n",
-		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1;branch=z9hG4bK1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n",
-		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n",
+		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1;branch=z9hG4bK1\r\nTo: <sip:a@b>\r\n"
+		"Call-ID: x\r\nCSeq: 1 INVITE\r\n\r\n",
+		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\n"
+		"Call-ID: x\r\nCSeq: 1 INVITE\r\n\r\n",
 		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1;branch=z9hG4bK1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: x\r\n"
 		"CSeq: 4294967296 INVITE\r\n\r\n",
 		"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS a:1;branch=z9hG4bK1\r\nFrom: <sip:a@b\r\nTo: <sip:a@b>\r\nCall-ID: x\r\n"
