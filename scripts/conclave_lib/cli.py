@@ -220,7 +220,7 @@ def page(lay, group):
 
 
 def make_rooms(lay):
-    known = {r.get("name") for r in admin.focusd(lay, "list").get("rooms", [])}
+    known = {r.get("name") for r in admin.focusd(lay, "list").get("conferences", [])}
     for room in lay.conf["rooms"]:
         if room not in known:
             try:
@@ -317,7 +317,7 @@ def cmd_room(a):
     if a.action == "list":
         answer = admin.focusd(lay, "list")
         answer.pop("ok")
-        for r in answer.get("rooms") or answer.get("conferences") or []:
+        for r in answer.get("conferences", []):
             print(r.get("name") or json.dumps(r))
         return 0
     if not a.name:
@@ -326,7 +326,7 @@ def cmd_room(a):
         admin.focusd(lay, "add", name=a.name, organizer=a.organizer, policy=a.policy, pin=a.pin, trunk=not a.no_trunk)
         print(f"sip:{a.name}@{lay.domain}")
     else:
-        admin.focusd(lay, "remove", name=a.name)
+        admin.focusd(lay, "remove", name=a.name, conf=a.name)
     return 0
 
 

@@ -124,5 +124,5 @@ class Layout:
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", self.domain):
             raise Problem(f"--domain {self.domain!r} is no domain name in small letters")
         for room in self.conf["rooms"]:
-            if not re.fullmatch(r"[a-z0-9._-]{1,60}", room):
-                raise Problem(f"room {room!r}: use small letters, digits, dot, dash, underscore")
+            if not re.fullmatch(r"[a-z0-9._+-]{1,60}", room):
+                raise Problem(f"room {room!r}: use small letters, digits, dot, dash, underscore, plus")
