@@ -40,6 +40,10 @@ static int decode(struct uas_req *rq, struct add_user *au, enum diag *diag, cons
 	*text = "the user is not the sender";
 	if (!str_ieq(str_c(au->user.entity), str_c(rq->caller.entity)))
 		return 400;
+	*diag = DIAG_ROLE;
+	*text = "a role is presenter or attendee";
+	if (au->user.role && !cstr_eq(au->user.role, "presenter") && !cstr_eq(au->user.role, "attendee"))
+		return 400;
 	*diag = DIAG_ENDPOINT;
 	*text = "the endpoint needs an entity";
 	e = xml_child(n, NULL, "endpoint");

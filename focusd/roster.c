@@ -110,6 +110,10 @@ static void write_users(struct xmlw *w, bool dflt, const struct roster_doc *d)
 	for (unsigned i = 0; i < d->nusers; i++)
 		write_user(w, dflt, d->users[i]);
 	for (unsigned i = 0; i < d->ngone; i++) {
+		const struct user *back = user_find(d->conf, d->gone[i]);
+
+		if (back && user_visible(back))
+			continue;                /* left and came back between two documents */
 		gone.entity = d->gone[i];
 		c3p_user_encode(w, dflt, &gone);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* subscribe.c - SUBSCRIBE to the conference event package (RFC 6665, RFC 4575; docs/c3p.md, roster)
  *
- * Who holds a focus dialog or a connected leg of the conference may subscribe. The first document is a NOTIFY behind the
+ * Who holds a focus dialog or an admitted leg of the conference may subscribe. The first document is a NOTIFY behind the
  * 200; a subscription ended out of its dialog (Expires: 0, new Call-ID) is answered and creates nothing.
  */
 #include <errno.h>
@@ -68,7 +68,8 @@ static bool event_ok(struct uas_req *rq, char *id, size_t size)
 
 static char *headers(const struct conf *c, long seconds, bool over)
 {
-	return str_printf("Contact: <%s>;isfocus\r\nEvent: conference\r\nExpires: %ld\r\nAllow-Events: conference\r\n%s",
+	return str_printf("Contact: <%s>;isfocus\r\nEvent: conference\r\nExpires: %ld\r\nAllow-Events: conference\r\n"
+			  "Supported: ms-benotify, com.microsoft.autoextend\r\n%s",
 			  c->focus_uri, seconds, over ? "Subscription-State: terminated;reason=timeout\r\n" : "");
 }
 
@@ -113,7 +114,7 @@ void subscribe_on_request(struct uas_req *rq)
 		accept(rq, rq->conf, NULL, 0, true);
 		return;
 	}
-	if (!u || (!user_has(u, SESSION_FOCUS) && !user_has(u, SESSION_AV))) {
+	if (!u) {                                /* a leg that the MCU has not reported yet counts: phones subscribe at once */
 		refuse(rq, 403, NULL, DIAG_FORBIDDEN, "only participants may subscribe: join first");
 		return;
 	}

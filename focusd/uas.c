@@ -267,6 +267,12 @@ int session_negotiate(const struct sip_msg *m, long dflt_s, uint32_t *interval_s
 
 int uas_c3p_check(const struct uas_req *rq, const struct c3p_req *r, const char *to, enum diag *diag, const char **text)
 {
+	uint64_t id;
+
+	*diag = DIAG_NOT_C3P;
+	*text = "requestId is not a number";
+	if (str_u64(str_c(r->request_id), &id))
+		return 400;
 	*diag = DIAG_FROM;
 	*text = "'from' is not the sender of this request";
 	if (!rq->caller.entity || !str_ieq(str_c(r->from), str_c(rq->caller.entity)))
@@ -277,7 +283,7 @@ int uas_c3p_check(const struct uas_req *rq, const struct c3p_req *r, const char 
 		return 400;
 	*diag = DIAG_CONF_ENTITY;
 	*text = "confEntity is not this conference";
-	if (rq->conf && *r->keys.conf_entity && !c3p_uri_same(str_c(r->keys.conf_entity), str_c(rq->conf->focus_uri)))
+	if (rq->conf && !c3p_uri_same(str_c(r->keys.conf_entity), str_c(rq->conf->focus_uri)))
 		return 400;
 	return 0;
 }
