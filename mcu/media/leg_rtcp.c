@@ -53,7 +53,7 @@ void wleg_report(struct wleg *l, int64_t now, bool bye)
 		n += rtcp_encode_bye(p + n, OUTPKT_MAX - n, l->ssrc);
 	if (!n || (l->srtp && (!l->out || srtcp_protect(l->out, p, &n, OUTPKT_MAX))))
 		return;
-	outbox_add(o, l->mux ? l->sk.rtp : l->sk.rtcp, l->mux && l->connected ? NULL : to, n);
+	outbox_add(o, l->mux ? l->sk.rtp : l->sk.rtcp, to, n);
 	metric_inc(&media_metrics[M_RTCP_TX]);
 }
 

@@ -33,7 +33,7 @@ static void send_packet(struct wleg *l, const uint8_t *payload, size_t len, cons
 	l->marker = false;
 	l->st.tx_packets++;
 	l->st.tx_bytes += n;
-	outbox_add(&w->out, l->sk.rtp, l->connected ? NULL : &l->peer, n);
+	outbox_add(&w->out, l->sk.rtp, &l->peer, n);
 }
 
 void wleg_send(struct wleg *l, const struct stream *s, const uint32_t *csrc, unsigned ncsrc)

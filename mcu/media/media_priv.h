@@ -98,7 +98,7 @@ struct wleg {
 	struct sock_pair  sk;
 	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
 	bool want_in_mute, want_out_mute;        /* as last seen in mute_req */
-	bool marker, relatch_ok, connected;
+	bool marker;
 	uint8_t pt_send, pt_recv, dtmf_pt, cn_pt, level_ext;
 	enum mcodec codec_id;
 	const struct codec *codec;

@@ -5,6 +5,17 @@
 #define HEARS(p, hz)  assert_true(tone_level(p, hz, 400) > 2500)
 #define NOT(p, hz)    assert_true(tone_level(p, hz, 400) < 300)
 
+static void on_stats(const struct mleg_stats *st, void *arg)
+{
+	*(struct mleg_stats *)arg = *st;
+}
+
+static void wleg_stats_of(struct peer *p, struct mleg_stats *st)
+{
+	assert_int_equal(mleg_stats(p->leg, on_stats, st), 0);
+	run(60);
+}
+
 static void three_codecs_hear_exactly_the_others(void **state)
 {
 	static const double hz[3] = { 400, 700, 1100 };
@@ -37,11 +48,461 @@ static void three_codecs_hear_exactly_the_others(void **state)
 	engine_stop();
 }
 
-int main(void)
+static void mute_acts_within_two_ticks_and_without_a_click(void **state)
+{
+	size_t from;
+	int last = 0;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 700, false);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(1500);
+	HEARS(&peers[1], 700);
+	from = peers[1].nheard;
+	mleg_mute(peers[0].leg, true, false);
+	run(300);
+	for (size_t i = from; i < peers[1].nheard; i++)
+		if (abs(peers[1].heard[i]) > 200)
+			last = (int)(i - from);
+	print_message("sound for %d ms after mute\n", last / 8);
+	assert_true(last / 8 <= 60);                     /* two ticks, and a packet that was under way */
+	for (size_t i = from; i < peers[1].nheard; i++)
+		assert_true(abs(peers[1].heard[i] - peers[1].heard[i - 1]) < 4200);
+	assert_int_equal(peers[0].ev[MLEG_TALK][1], 0);
+	mleg_mute(peers[0].leg, false, false);
+	run(600);
+	HEARS(&peers[1], 700);
+	mleg_mute(peers[1].leg, false, true);            /* the listener's ear */
+	run(600);
+	assert_true(rms(&peers[1], 300) < 10);
+	assert_int_equal(peers[1].gaps + peers[1].ts_jumps, 0);
+	mleg_tone(peers[1].leg, 1000, 500);              /* a private tone is heard all the same */
+	run(350);
+	assert_true(tone_level(&peers[1], 1000, 200) > 1500);
+	mleg_mute(peers[1].leg, false, false);
+	run(900);
+	HEARS(&peers[1], 700);
+	assert_int_equal(peers[1].gaps + peers[1].ts_jumps, 0);
+	engine_stop();
+}
+
+static void a_key_is_reported_once_whatever_is_repeated_or_lost(void **state)
+{
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 0, true);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(200);
+	for (unsigned i = 1; i < 8; i++)                 /* 5: all packets */
+		peer_dtmf(&peers[0], 5, i >= 5, (uint16_t)(160 * i));
+	run(100);
+	assert_string_equal(peers[0].keys, "5");
+	for (unsigned i = 0; i < 3; i++)                 /* #: only the end came */
+		peer_dtmf(&peers[0], 11, true, 800);
+	run(100);
+	peer_dtmf(&peers[0], 10, false, 160);            /* *: one packet, then nothing */
+	run(1500);
+	peer_dtmf(&peers[0], 1, false, 160);             /* 1: two packets, then the next key */
+	peer_dtmf(&peers[0], 1, false, 320);
+	run(100);
+	peer_dtmf(&peers[0], 2, true, 320);
+	run(100);
+	assert_string_equal(peers[0].keys, "5#*12");
+	assert_int_equal(peers[0].ev[MLEG_DTMF][0], 5);
+	engine_stop();
+}
+
+static void ten_percent_loss_is_concealed_without_clicks(void **state)
+{
+	struct mleg_stats st = { 0 };
+	size_t n = 8000;
+	int worst = 0;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	peers[0].lose_every = 10;
+	run(2500);
+	for (size_t i = peers[1].nheard - n; i < peers[1].nheard; i++)
+		if (abs(peers[1].heard[i] - peers[1].heard[i - 1]) > worst)
+			worst = abs(peers[1].heard[i] - peers[1].heard[i - 1]);
+	wleg_stats_of(&peers[0], &st);
+	print_message("largest step %d (the tone's own is 1885), level %.0f, lost %u, concealed %u\n", worst,
+		      tone_level(&peers[1], 400, 1000), (unsigned)st.lost, (unsigned)st.concealed);
+	assert_true(worst < 1885 * 2);
+	assert_true(tone_level(&peers[1], 400, 1000) > 4500);
+	assert_in_range(st.lost, 9, 14);
+	assert_true(st.concealed >= st.lost);
+	engine_stop();
+}
+
+static void one_ssrc_and_one_sequence_through_all_changes(void **state)
+{
+	static const unsigned ptime[5] = { 20, 60, 10, 20, 40 };
+	static const enum mcodec codec[5] = { MCODEC_PCMU, MCODEC_PCMA, MCODEC_G722, MCODEC_OPUS, MCODEC_OPUS };
+
+	(void)state;
+	engine_start(5, 0, 40);
+	for (unsigned i = 0; i < 5; i++) {
+		peers[i].ptime = ptime[i];
+		peer_start(&peers[i], codec[i], 300 + 200 * i, i % 2);
+	}
+	for (unsigned turn = 0; turn < 5; turn++) {      /* each in turn talks alone */
+		for (unsigned i = 0; i < 5; i++)
+			peers[i].silent = i != turn;
+		run(1300);
+		for (unsigned i = 0; i < 5; i++)
+			if (i == turn)
+				NOT(&peers[i], 300 + 200 * turn);
+			else
+				HEARS(&peers[i], 300 + 200 * turn);
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(peers[i].ssrcs, 1);
+		assert_int_equal(peers[i].out_ssrc, mleg_ssrc(peers[i].leg));
+		assert_int_equal(peers[i].gaps, 0);
+		assert_int_equal(peers[i].ts_jumps, 0);
+		assert_int_equal(peers[i].markers, 1);
+		assert_int_equal(peers[i].bad, 0);
+	}
+	engine_stop();
+}
+
+static void a_set_with_the_same_keys_keeps_its_contexts(void **state)
+{
+	struct mleg_stats st = { 0 };
+	struct peer *p;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	p = &peers[0];
+	peer_start(p, MCODEC_PCMU, 400, true);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	p->seq = 65500;                                  /* the roll-over counter moves on */
+	run(1500);
+	assert_int_equal(mleg_set(p->leg, &p->set), 0);
+	run(500);
+	wleg_stats_of(p, &st);
+	assert_int_equal(st.auth_failures + st.replays, 0);
+	assert_int_equal(p->bad, 0);
+	assert_int_equal(p->gaps + p->ts_jumps, 0);
+	HEARS(&peers[1], 400);
+	p->tx = mem_deref(p->tx);                        /* new keys: at once, both ways */
+	p->rx = mem_deref(p->rx);
+	peer_keys(p);
+	assert_int_equal(mleg_set(p->leg, &p->set), 0);
+	run(800);
+	HEARS(&peers[1], 400);
+	assert_true(p->bad <= 2);                        /* what was under way */
+	assert_int_equal(p->ssrcs, 1);
+	engine_stop();
+}
+
+static void hold_stops_the_packets_and_time_goes_on(void **state)
+{
+	uint32_t ts;
+	unsigned n;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(600);
+	peers[1].set.send = false;
+	assert_int_equal(mleg_set(peers[1].leg, &peers[1].set), 0);
+	run(60);
+	n = peers[1].nrecv;
+	ts = peers[1].last_ts;
+	run(500);
+	assert_int_equal(peers[1].nrecv, n);
+	peers[1].set.send = true;
+	assert_int_equal(mleg_set(peers[1].leg, &peers[1].set), 0);
+	run(500);
+	assert_int_equal(peers[1].gaps, 0);
+	assert_int_equal(peers[1].ts_jumps, 1);
+	assert_int_equal(peers[1].markers, 2);
+	assert_in_range(peers[1].last_ts - ts, 8 * 900, 8 * 1200);
+	peers[0].set.recv = false;
+	assert_int_equal(mleg_set(peers[0].leg, &peers[0].set), 0);
+	run(600);
+	NOT(&peers[1], 400);
+	engine_stop();
+}
+
+static void ports_go_back_to_the_pool(void **state)
+{
+	struct mleg *l[3] = { NULL };
+
+	(void)state;
+	engine_start(0, 0, 6);                           /* three pairs */
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(mleg_alloc(&l[i], room, "x", NULL, NULL), 0);
+		struct mleg *more = NULL;
+
+		assert_int_equal(mleg_alloc(&more, room, "y", NULL, NULL), -EADDRINUSE);
+		assert_null(more);
+		for (unsigned i = 0; i < 3; i++)
+			l[i] = mem_deref(l[i]);
+		run(60);
+	}
+	engine_stop();
+}
+
+static void strangers_garbage_and_replays_only_count(void **state)
+{
+	struct mleg_stats st = { 0 };
+	uint8_t b[200], first[200];
+	uint16_t port;
+	size_t n = 172, m;
+	int fd = peer_socket(&port);
+	struct peer *p;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	p = &peers[0];
+	peer_start(p, MCODEC_PCMU, 400, true);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(300);
+	memset(b, 0xff, sizeof(b));
+	b[0] = 0x80; b[1] = 0; b[2] = (uint8_t)(p->seq >> 8); b[3] = (uint8_t)p->seq;
+	b[8] = (uint8_t)(p->ssrc >> 24); b[9] = (uint8_t)(p->ssrc >> 16); b[10] = (uint8_t)(p->ssrc >> 8); b[11] = (uint8_t)p->ssrc;
+	assert_int_equal(srtp_protect(p->tx, b, &n, sizeof(b)), 0);
+	p->seq++;
+	p->ts += 160;
+	memcpy(first, b, n);
+	m = n;
+	for (unsigned i = 0; i < 3; i++)                 /* once good, twice a replay */
+		sendto(p->fd, first, m, 0, (struct sockaddr *)&p->to, sizeof(p->to));
+	for (unsigned i = 0; i < 50; i++) {
+		b[3] = (uint8_t)(p->seq + 1 + i);            /* wrong tag, from a stranger */
+		b[2] = (uint8_t)((p->seq + 1 + i) >> 8);
+		sendto(fd, b, n, 0, (struct sockaddr *)&p->to, sizeof(p->to));
+		sendto(fd, b, i % 12, 0, (struct sockaddr *)&p->to, sizeof(p->to));
+	}
+	for (unsigned i = 0; i < 50; i++)                /* a stranger on a plain leg that has its peer */
+		sendto(fd, b, 172, 0, (struct sockaddr *)&peers[1].to, sizeof(peers[1].to));
+	run(1000);
+	wleg_stats_of(p, &st);
+	assert_int_equal(st.replays, 2);
+	assert_int_equal(st.auth_failures, 50);
+	assert_true(st.bad >= 48);
+	HEARS(&peers[1], 400);
+	assert_int_equal(p->gaps + peers[1].gaps, 0);
+	close(fd);
+	engine_stop();
+}
+
+static void silence_and_wrong_keys_raise_their_events(void **state)
+{
+	(void)state;
+	engine_start(2, 1000, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 0, true);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	peers[0].set.suite = SRTP_AES_CM_128_HMAC_SHA1_80;
+	peers[0].tx = mem_deref(peers[0].tx);
+	memset(peers[0].set.key_in, 7, 30);
+	assert_int_equal(srtp_ctx_alloc(&peers[0].tx, SRTP_AES_CM_128_HMAC_SHA1_80, peers[0].set.key_in, 30), 0);
+	run(500);
+	peers[1].off = true;
+	run(2500);
+	assert_int_equal(peers[1].ev[MLEG_IDLE][0], 1);
+	peers[1].off = false;
+	run(500);
+	peers[1].off = true;
+	run(2200);
+	assert_int_equal(peers[1].ev[MLEG_IDLE][0], 2);
+	run(6500);
+	assert_int_equal(peers[0].ev[MLEG_BAD_KEY][0], 1);
+	assert_int_equal(peers[0].ev[MLEG_MEDIA][0], 0);
+	engine_stop();
+}
+
+static void the_address_is_learned_and_a_moved_client_is_followed(void **state)
+{
+	uint16_t port;
+	unsigned n;
+	int old;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 400, true);
+	peer_start(&peers[1], MCODEC_PCMU, 0, true);
+	peers[1].set.port = 9;                           /* what the SDP says is not where it comes from */
+	assert_int_equal(mleg_set(peers[1].leg, &peers[1].set), 0);
+	run(500);
+	assert_true(peers[1].nrecv > 15);
+	old = peers[1].fd;
+	peers[1].fd = peer_socket(&port);
+	n = peers[1].nrecv;
+	run(1500);
+	assert_true(peers[1].nrecv - n <= 2);            /* the old address is not silent for long enough yet */
+	run(1000);
+	assert_true(peers[1].nrecv - n > 10);
+	close(old);
+	engine_stop();
+}
+
+static void reports_come_and_the_end_is_told(void **state)
+{
+	struct mleg_stats st = { 0 };
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 400, true);
+	peer_start(&peers[1], MCODEC_OPUS, 0, false);
+	run(2600);
+	assert_true(peers[0].rtcp_recv >= 1 && peers[1].rtcp_recv >= 1);
+	assert_int_equal(peers[0].byes, 0);
+	wleg_stats_of(&peers[0], &st);
+	assert_true(st.rx_packets > 100 && st.tx_packets > 100);
+	assert_in_range(st.level_dbov + 127, 100, 115);  /* 6000 of 32768, RMS: -17.8 dBov */
+	assert_true(st.buffer_ms <= 40);
+	peers[0].leg = mem_deref(peers[0].leg);
+	run(100);
+	assert_int_equal(peers[0].byes, 1);
+	assert_int_equal(peers[0].bad, 0);
+	engine_stop();
+}
+
+static void rooms_do_not_hear_each_other_and_tones_mark_join_and_leave(void **state)
+{
+	struct mroom *other = NULL, *first;
+	double v;
+
+	(void)state;
+	engine_start(4, 0, 40);
+	assert_int_equal(mroom_alloc(&other, engine, "other"), 0);
+	mroom_tones(room, true);
+	peer_start(&peers[0], MCODEC_G722, 0, false);
+	run(500);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(200);
+	v = tone_level(&peers[0], 880, 160);
+	print_message("join tone at %.0f\n", v);
+	assert_true(v > 200);
+	first = room;
+	room = other;
+	peer_start(&peers[2], MCODEC_PCMU, 400, false);
+	peer_start(&peers[3], MCODEC_PCMU, 0, false);
+	room = first;
+	run(800);
+	HEARS(&peers[3], 400);
+	assert_true(rms(&peers[0], 300) < 30);
+	assert_true(rms(&peers[1], 300) < 30);
+	peers[1].leg = mem_deref(peers[1].leg);
+	run(200);
+	assert_true(tone_level(&peers[0], 440, 160) > 200);
+	other = mem_deref(other);
+	engine_stop();
+}
+
+static void the_loudest_are_mixed_and_newcomers_need_to_be_louder(void **state)
+{
+	(void)state;
+	engine_start(6, 0, 40);
+	for (unsigned i = 0; i < 6; i++) {
+		peer_start(&peers[i], MCODEC_PCMU, i < 5 ? 400 + 200 * i : 0, false);
+		peers[i].amp = i < 3 ? 4000 : i == 3 ? 5000 : 4000;
+		peers[i].off = i >= 3 && i < 5;
+	}
+	run(800);
+	peers[3].off = false;                            /* 2 dB louder: must wait */
+	run(800);
+	assert_true(tone_level(&peers[5], 1000, 400) < 300);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(tone_level(&peers[5], 400 + 200 * i, 400) > 2000);
+	peers[3].amp = 12000;                            /* now it pushes one out */
+	run(800);
+	assert_true(tone_level(&peers[5], 1000, 400) > 5000);
+	assert_int_equal((tone_level(&peers[5], 400, 400) > 1500) + (tone_level(&peers[5], 600, 400) > 1500) +
+			 (tone_level(&peers[5], 800, 400) > 1500), 2);
+	assert_int_equal(peers[5].ncsrc, 3);
+	engine_stop();
+}
+
+static void bad_settings_are_refused(void **state)
+{
+	struct mleg_set s;
+
+	(void)state;
+	engine_start(1, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 0, false);
+	s = peers[0].set;
+	snprintf(s.addr, sizeof(s.addr), "no address");
+	assert_int_equal(mleg_set(peers[0].leg, &s), -EINVAL);
+	snprintf(s.addr, sizeof(s.addr), "::1");
+	assert_int_equal(mleg_set(peers[0].leg, &s), -EAFNOSUPPORT);
+	s = peers[0].set;
+	s.codec = 17;
+	assert_int_equal(mleg_set(peers[0].leg, &s), -EINVAL);
+	s = peers[0].set;
+	s.srtp = true;
+	s.key_len = 3;
+	assert_true(mleg_set(peers[0].leg, &s) < 0);
+	run(100);
+	engine_stop();
+}
+
+static void sound_is_under_way_for_less_than_sixty_milliseconds(void **state)
+{
+	struct mleg_stats st = { 0 };
+	double ms = 0;
+
+	(void)state;
+	engine_start(2, 0, 20);
+	peer_start(&peers[0], MCODEC_PCMU, 0, false);
+	peer_start(&peers[1], MCODEC_PCMU, 0, false);
+	run(4000);
+	for (unsigned round = 0; round < 5; round++) {
+		uint64_t sent, heard;
+
+		peers[0].hz = 1000;
+		peers[0].phase = M_PI / 4;
+		peers[0].silent = false;
+		while (peers[0].first_loud_us == 0)
+			run(3);
+		sent = peers[0].first_loud_us;
+		run(150);
+		heard = peers[1].first_heard_us;
+		assert_true(heard > sent);
+		print_message("from packet to packet: %.1f ms\n", (double)(heard - sent) / 1000);
+		wleg_stats_of(&peers[0], &st);
+		print_message("buffer %u late %u lost %u conc %u\n", st.buffer_ms, (unsigned)st.late, (unsigned)st.lost, (unsigned)st.concealed);
+		if ((double)(heard - sent) / 1000 > ms)
+			ms = (double)(heard - sent) / 1000;
+		peers[0].silent = true;
+		run(1200);
+		peers[0].first_loud_us = peers[1].first_heard_us = 0;
+	}
+	assert_true(ms < 60 || !getenv("CONCLAVE_TIMED"));
+	engine_stop();
+}
+
+int main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(three_codecs_hear_exactly_the_others),
+		cmocka_unit_test(mute_acts_within_two_ticks_and_without_a_click),
+		cmocka_unit_test(a_key_is_reported_once_whatever_is_repeated_or_lost),
+		cmocka_unit_test(ten_percent_loss_is_concealed_without_clicks),
+		cmocka_unit_test(one_ssrc_and_one_sequence_through_all_changes),
+		cmocka_unit_test(a_set_with_the_same_keys_keeps_its_contexts),
+		cmocka_unit_test(hold_stops_the_packets_and_time_goes_on),
+		cmocka_unit_test(ports_go_back_to_the_pool),
+		cmocka_unit_test(strangers_garbage_and_replays_only_count),
+		cmocka_unit_test(silence_and_wrong_keys_raise_their_events),
+		cmocka_unit_test(the_address_is_learned_and_a_moved_client_is_followed),
+		cmocka_unit_test(reports_come_and_the_end_is_told),
+		cmocka_unit_test(rooms_do_not_hear_each_other_and_tones_mark_join_and_leave),
+		cmocka_unit_test(the_loudest_are_mixed_and_newcomers_need_to_be_louder),
+		cmocka_unit_test(bad_settings_are_refused),
+		cmocka_unit_test(sound_is_under_way_for_less_than_sixty_milliseconds),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

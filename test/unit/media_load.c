@@ -79,10 +79,13 @@ int main(int argc, char *argv[])
 	static const unsigned sizes[] = { 100, 400 };
 	struct rlimit rl;
 
-	(void)argv;
 	getrlimit(RLIMIT_NOFILE, &rl);
 	rl.rlim_cur = rl.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &rl);
+	if (argc > 3) {
+		measure((enum mcodec)atoi(argv[1]), atoi(argv[2]), (unsigned)atoi(argv[3]), 4000, true);
+		return 0;
+	}
 	if (argc < 2)
 		return cmocka_run_group_tests(tests, NULL, NULL);
 	for (unsigned s = 0; s < 2; s++) {

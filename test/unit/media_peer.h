@@ -50,6 +50,7 @@ struct peer {
 	int ev[8][2];                                /* by event: how often, last value */
 	char keys[16];
 	uint64_t talk_on_us, last_recv_us, max_gap_us;
+	uint64_t first_loud_us, first_heard_us;      /* reset by the test */
 };
 
 static struct ev_loop *loop;
@@ -201,6 +202,8 @@ static void peer_send(struct peer *p)
 		p->ts += p->codec->rtp_clock / 50;
 		return;
 	}
+	if (!p->silent && !p->first_loud_us)
+		p->first_loud_us = usec();
 	for (size_t i = 0; i < n; i++) {
 		pcm[i] = p->silent ? 0 : (int16_t)(p->amp * sin(p->phase));
 		p->phase += 2 * M_PI * p->hz / p->codec->rate;
@@ -260,6 +263,9 @@ static void peer_take(struct peer *p, uint8_t *b, size_t n)
 		p->nheard = 0;
 	r = p->codec->decode(p->dec, b + h.hdr_len, h.payload_len, 0, p->heard + p->nheard, 5760);
 	assert_true(r > 0);
+	for (int i = 0; i < r && !p->first_heard_us; i++)
+		if (abs(p->heard[p->nheard + (size_t)i]) > 300)
+			p->first_heard_us = now;
 	p->nheard += (size_t)r;
 }
 
@@ -297,7 +303,7 @@ static void run(unsigned ms)
 {
 	uint64_t now = usec();
 
-	if (now - pace_next > 20000)
+	if (now > pace_next + 20000)
 		pace_next = now;
 	pace_end = now + ms * 1000ull;
 	tmr_start(&pace, 1);
