@@ -9,7 +9,7 @@ import time
 
 from . import Problem, admin, check, render, users
 from .certs import Certs
-from .layout import DEFAULTS, PARTS, Layout, binary, parse_trunk, parse_user, write_file
+from .layout import DEFAULTS, PARTS, Layout, binary, edge_preload, parse_trunk, parse_user, write_file
 from .supervise import Group, make_parts, say
 
 ABOUT = """Run and administer a Conclave group: the SIP edge (Kamailio), the focus (focusd), the media server (mcu) and the media relay
@@ -184,6 +184,8 @@ def chosen_parts(lay, a):
     lost = [p for p in check.missing_programs("rtpengine" in parts)]
     if lost:
         raise Problem(f"not installed: {', '.join(lost)}; run scripts/install-packages")
+    if "kamailio" in parts:
+        edge_preload()
     for name in ("focusd", "mcu"):
         if name in parts and not binary(name):
             raise Problem(f"no {name} binary; run `make`, or name another build directory in $CONCLAVE_BUILD")
@@ -409,9 +411,9 @@ def cmd_restart(a):
 
 def cmd_exec(a):
     lay = Layout.load(a.dir)
-    argv = make_parts(lay, [a.part])[0].argv
+    part = make_parts(lay, [a.part])[0]
     os.chdir(lay.path("run"))
-    os.execvp(argv[0], argv)
+    os.execvpe(part.argv[0], part.argv, {**os.environ, **part.env})
 
 
 def cmd_status(a):

@@ -48,6 +48,15 @@ def binary(name):
     return None
 
 
+def edge_preload():
+    """What Kamailio needs preloaded (see kamailio/edge_fork.c)."""
+    for d in (build_dir(), KAMAILIO_DIR):
+        path = os.path.join(d, "edge_fork.so")
+        if os.path.exists(path):
+            return path
+    raise Problem("no edge_fork.so; run `make`, or name another build directory in $CONCLAVE_BUILD")
+
+
 def parse_user(text):
     name, _, password = text.partition(":")
     name = name.lower()

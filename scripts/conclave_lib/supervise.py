@@ -17,7 +17,7 @@ import sys
 import time
 
 from . import Problem, admin, render
-from .layout import PARTS, binary, write_file
+from .layout import PARTS, binary, edge_preload, write_file
 
 START_S, STOP_S = 20.0, 3.5
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +33,7 @@ class Part:
 
     def __init__(self, lay, name, argv, probe, notify):
         self.lay, self.name, self.argv, self.probe = lay, name, argv, probe
+        self.env = {"LD_PRELOAD": edge_preload()} if name == "kamailio" else {}
         self.proc, self.started, self.ready, self.pause, self.again_at = None, 0.0, False, 0.5, None
         self.notify = None
         self.notify_path = lay.path("run", f"{name}.notify") if notify else None
@@ -51,7 +52,7 @@ class Part:
 
     def start(self):
         self._open_notify()
-        env = dict(os.environ)
+        env = {**os.environ, **self.env}
         env.pop("NOTIFY_SOCKET", None)
         if self.notify_path:
             env["NOTIFY_SOCKET"] = self.notify_path
