@@ -194,6 +194,7 @@ int  ep_status_find(const char *name);                                 /* -ENOEN
 
 void confs_mark(struct confs *cs, struct dirt *d);                     /* dirty */
 void confs_changed(struct confs *cs, struct conf *c);                  /* something for the next document */
+void conf_hide_users(struct confs *cs, struct conf *c);                /* those whose last visible endpoint went are told as gone */
 void conf_told(struct confs *cs, struct conf *c);                      /* the marks went into a document */
 
 #endif

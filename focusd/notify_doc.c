@@ -224,13 +224,16 @@ static bool has_news(const struct conf *c)
 
 static void publish(struct app *a, struct conf *c)
 {
-	struct roster_doc rd = { .conf = c, .full = c->chg_full, .state = c->chg_state, .desc = c->chg_desc, .view = c->chg_view,
-				 .gone = c->gone, .ngone = c->ngone };
+	struct roster_doc rd = { .conf = c, .full = c->chg_full, .desc = c->chg_desc, .view = c->chg_view };
 	struct user *u, **users;
 	struct sub *s;
 	struct doc *d;
 	unsigned n = 0;
 
+	conf_hide_users(&a->confs, c);
+	rd.gone  = c->gone;
+	rd.ngone = c->ngone;
+	rd.state = c->chg_state;
 	users = malloc((c->nusers + 1) * sizeof(*users));
 	if (!users)
 		return;                          /* stays marked: the next turn tries again */
@@ -282,10 +285,9 @@ void notify_turn(struct app *a)
 	for (c = TAILQ_FIRST(&a->confs.changed); c; c = next) {
 		next = TAILQ_NEXT(c, changed_le);
 		in = has_news(c) && c->active && !c->removing ? due_in(a, c) : 0;
-		if (in) {
+		if (in) {                        /* newcomers wait too: one full document serves all of them */
 			if (!wait || in < wait)
 				wait = in;
-			serve_subs(a, c);
 			continue;
 		}
 		if (has_news(c))

@@ -106,6 +106,15 @@ static void remember_gone(struct confs *cs, struct user *u)
 	confs_changed(cs, c);
 }
 
+void conf_hide_users(struct confs *cs, struct conf *c)
+{
+	struct user *u;
+
+	TAILQ_FOREACH(u, &c->changed_users, changed_le)
+		if (u->shown && !user_visible(u))
+			remember_gone(cs, u);
+}
+
 static void unlink_endpoint(struct confs *cs, struct endpoint *e)
 {
 	TAILQ_REMOVE(&e->user->eps, e, le);
