@@ -221,8 +221,11 @@ static int load_media(struct endpoint *e, struct str text)
 	for (unsigned i = 0; !str_empty(text) && i < EP_MAX_MEDIA && !err; i++) {
 		struct str line = str_cut(&text, '\n');
 
-		for (unsigned k = 0; k < 6; k++)
-			snprintf(f[k], sizeof(f[k]), STR_FMT, STR_ARG(str_cut(&line, '|')));
+		for (unsigned k = 0; k < 6; k++) {
+			struct str v = str_cut(&line, '|');      /* STR_ARG reads its argument twice */
+
+			snprintf(f[k], sizeof(f[k]), STR_FMT, STR_ARG(v));
+		}
 		err = endpoint_set_media(e, i, f[0], f[1], f[2], f[3], f[4][0] == '1', f[5][0] == '1');
 	}
 	return err;
