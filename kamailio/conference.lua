@@ -229,7 +229,7 @@ function M.on_failure()
 	media.stop()
 	if KSR.tm.t_branch_timeout() > 0 and KSR.tm.t_branch_replied() < 0 or code == 503 then
 		if try_next(hop) then return end
-		if KSR.tm.t_branch_timeout() > 0 then
+		if KSR.tm.t_branch_timeout() > 0 or code == 503 then     -- tm itself would make a 500 of a 503
 			return reply.refuse(503, "Service Unavailable", hop == "mcu" and "no-mcu" or "no-focus", "Retry-After: 5\r\n")
 		end
 	end
