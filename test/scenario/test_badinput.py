@@ -14,7 +14,7 @@ from conclave_test import c3p, certs, rtp
 from conclave_test.sip import UA, Closed, SipError, SipTimeout, insecure_tls, token
 from conclave_test.stack import PARTS
 
-A, B = 440, 620
+A, B = 520, 640
 ALL = [A, B]
 DOMAIN = "conclave.test"
 ALICE = f"sip:alice@{DOMAIN}"
@@ -148,6 +148,9 @@ def test_a_body_of_another_type_is_415(stack):
     assert e.value.code == 415
 
 
+READABLE = ("wide", "another encoding", "a long attribute")      # odd, but a lenient reader understands them: refused or understood
+
+
 def bad_xmls(focus):
     good = c3p.request(c3p.lock(focus, True), ALICE, focus)
     laughs = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
@@ -168,7 +171,7 @@ def test_malformed_xml_in_a_focus_dialog_is_400_and_the_dialog_lives(stack):
     dialog = c3p.join(ua, focus)
     for name, body in bad_xmls(focus).items():
         r = dialog.info(None, raw=body)
-        assert r.sip in (400, 413, 513), (name, r)
+        assert r.sip in (400, 413, 513) or name in READABLE and r.sip == 200, (name, r)
     r = dialog.info(c3p.by_conf("getConference", focus))
     assert r.code == "success"
     assert dialog.bye().code == 200
@@ -206,7 +209,8 @@ def test_malformed_http_and_c3p_between_the_servers(stack):
             conn = http.client.HTTPSConnection(*addr, timeout=3, context=ctx)
             try:
                 conn.request("POST", path, body, {"Content-Type": "application/cccp+xml; charset=utf-8"})
-                assert conn.getresponse().status in (400, 403, 404, 409, 413), name
+                status = conn.getresponse().status
+                assert status in (400, 403, 404, 409, 413) or name in READABLE and status == 200, name
             except (OSError, http.client.HTTPException):
                 pass                    # closed: as good
             finally:

@@ -7,7 +7,7 @@ import pytest
 from conclave_test import c3p, rtp
 from conclave_test.sip import SipError, uri_of
 
-A, B, C, D = 440, 620, 850, 1150
+A, B, C, D = 520, 640, 930, 1210
 ALL = [A, B, C, D]
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts die in the middle of calls: what goes on, what is cleaned up, how fast, and what a client notices."""
 import os
+import signal
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from conclave_test.c3p import Participant
 from conclave_test.sip import SipError, SipTimeout
 from conclave_test.stack import Stack
 
-A, B, C = 440, 620, 850
+A, B, C = 520, 640, 930
 ALL = [A, B, C]
 ALICE, BOB, CAROL = (f"sip:{u}@conclave.test" for u in ("alice", "bob", "carol"))
 
@@ -19,6 +20,7 @@ ALICE, BOB, CAROL = (f"sip:{u}@conclave.test" for u in ("alice", "bob", "carol")
 def call(stack, end):
     """alice (C3P client, chair) and bob (UDP phone) in the room, both heard, both in the roster."""
     focus = stack.focus()
+    settled(stack)
     alice = end(Participant(stack.ua("alice", register=True), focus, tone=A))
     bob = c3p.talk(stack.ua("bob", "udp", register=True), stack.room(), tone=B)
     end(bob)
@@ -27,6 +29,22 @@ def call(stack, end):
     alice.wait("bob", lambda: alice.roster.connected(BOB, "audio-video"))
     time.sleep(0.3)
     return alice, bob, focus
+
+
+def settled(stack, limit=15):
+    """The test before may have restarted something: a first call goes through."""
+    eventually(lambda: c3p.talk(stack.ua("dave"), stack.room()).close(), limit, "after the test before")
+
+
+def eventually(call, limit, what):
+    """call(), again while it is refused; its value."""
+    start = time.monotonic()
+    while True:
+        try:
+            return call()
+        except SipError as e:
+            assert time.monotonic() - start < limit, f"{what}: a new caller still gets {e} after {limit} s"
+            time.sleep(0.1)
 
 
 def joins_and_talks(stack, end, user="carol", tone=C):
@@ -42,7 +60,6 @@ def test_a_killed_focusd_leaves_the_audio_and_comes_back_with_roster_and_dialogs
         c3p.talk(stack.ua("carol"), stack.room(), timeout=6)
     assert not isinstance(e.value, SipError) or e.value.code in (408, 480, 500, 503, 504)
     stack.restart("focusd")
-    start = time.monotonic()
     alice.wait("a document after the restart", lambda: alice.roster.version > version, 8)
     assert alice.roster.version == version + 1 and alice.roster.history[-1][1] == "full"
     assert set(alice.roster.users) == {ALICE, BOB} and alice.roster.connected(BOB, "audio-video")
@@ -50,7 +67,7 @@ def test_a_killed_focusd_leaves_the_audio_and_comes_back_with_roster_and_dialogs
     assert r.code == "success", "the old dialog takes commands"
     alice.wait("locked", lambda: alice.roster.state("locked") == "true")
     assert alice.focus.info(c3p.lock(focus, False)).code == "success"
-    carol = joins_and_talks(stack, end)
+    carol = eventually(lambda: joins_and_talks(stack, end), 2, "focusd was restarted")
     bob.leg.wait_heard({A, C}, ALL)
     alice.wait("carol", lambda: alice.roster.connected(CAROL, "audio-video"))
     carol.bye()
@@ -77,7 +94,7 @@ def test_a_killed_mcu_is_gone_from_the_roster_within_two_seconds_and_the_next_ca
     assert time.monotonic() - at < 2.0
     assert "focus" in alice.roster.users[ALICE]["endpoints"], "the focus dialog lives"
     stack.restart("mcu")
-    one = joins_and_talks(stack, end, "carol", C)
+    one = eventually(lambda: joins_and_talks(stack, end, "carol", C), 2, "the mcu was restarted")
     two = joins_and_talks(stack, end, "dave", A)
     one.leg.wait_heard({A}, ALL)
     two.leg.wait_heard({C}, ALL)
@@ -98,7 +115,7 @@ def test_a_killed_edge_and_relay_leave_direct_audio_and_dialogs_can_be_ended(sta
     assert bob.ua.register().code == 200
     bob.leg.keeps_hearing({A}, ALL, 0.6)
     assert alice.focus.info(c3p.by_conf("getConference", focus)).code == "success"
-    carol = joins_and_talks(stack, end)
+    carol = eventually(lambda: joins_and_talks(stack, end), 2, "the edge was restarted")
     bob.leg.wait_heard({A, C}, ALL)
     assert bob.bye().code == 200 and alice.audio.bye().code == 200 and carol.bye().code == 200
     alice.wait("the roster went on", lambda: list(alice.roster.users) == [ALICE], 5)
@@ -106,9 +123,9 @@ def test_a_killed_edge_and_relay_leave_direct_audio_and_dialogs_can_be_ended(sta
 
 def test_every_part_ends_on_sigterm_and_starts_again(stack, end):
     for part in ("mcu", "focusd", "rtpengine", "kamailio"):
-        import signal
         stack.kill(part, signal.SIGTERM)
         stack.restart(part)
+    settled(stack)
     c = joins_and_talks(stack, end)
     d = joins_and_talks(stack, end, "dave", A)
     c.leg.wait_heard({A}, ALL)
@@ -126,7 +143,7 @@ def test_a_full_disk_under_the_store_is_503_and_passes(end):
     for _ in range(8):
         r = c3p.service(alice, c3p.add_conference(c3p.new_id(), "x" * 2000))
         results.append(r.sip)
-    assert results[-1] == 503, results
+    assert results[-1] == 503, (results, r.msg)
     with pytest.raises(SipError) as e:
         c3p.join(s.ua("bob"), first)
     assert e.value.code == 503

@@ -5,7 +5,7 @@ import pytest
 from conclave_test import c3p, rtp
 from conclave_test.sip import SipError
 
-A, B, C = 440, 620, 850
+A, B, C = 520, 640, 930
 ALL = [A, B, C]
 BEHIND_NAT = "10.99.7.9"
 

@@ -11,7 +11,7 @@ from conclave_test import c3p, certs, rtp
 from conclave_test.c3p import Participant
 from conclave_test.sip import UA, Call, Closed, SipError, SipTimeout, insecure_tls
 
-A, B = 440, 620
+A, B = 520, 640
 DOMAIN = "conclave.test"
 ALICE, BOB, CAROL = (f"sip:{u}@{DOMAIN}" for u in ("alice", "bob", "carol"))
 
@@ -182,8 +182,9 @@ def test_a_client_certificate_is_no_server_certificate(stack):
         assert options(getattr(stack, where), str(both)) in ("closed", 403)
 
 
-def test_an_invite_to_the_mcu_without_a_ticket_is_403_even_with_the_right_certificate(stack):
+def test_an_invite_to_the_mcu_without_a_ticket_is_403_even_with_the_right_certificate(stack, end):
     focus = c3p.schedule(stack.ua("alice"))
+    end(Participant(stack.ua("bob"), focus, tone=A))        # so the MCU holds the conference
     ctx = insecure_tls()
     ctx.load_cert_chain(certs.issue(stack.dir, "edge", stack.dir / "edge-2.pem", names("edge")))
     leg = rtp.Leg()
@@ -239,4 +240,6 @@ def test_no_secret_is_in_the_logs(stack):
 
 def test_private_files_are_private(stack):
     for f in [*stack.dir.glob("ca/*.key"), *stack.dir.glob("certs/*.key"), *stack.dir.glob("db/*.sqlite"), *stack.dir.glob("run/*.sock")]:
+        assert f.stat().st_mode & 0o007 == 0 or f.parent.stat().st_mode & 0o007 == 0, f"{f.name} is open to others"
+    for f in [*stack.dir.glob("ca/*.key"), *stack.dir.glob("certs/*.key"), *stack.dir.glob("run/*.sock")]:
         assert f.stat().st_mode & 0o077 == 0, f"{f.name} has mode {f.stat().st_mode & 0o777:o}"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import wave
@@ -55,8 +56,7 @@ def free_pair():
 class Baresip:
     def __init__(self, stack, user, tone, codec="opus", password=None):
         self.user, self.tone, self.codec = user, tone, codec
-        self.dir = stack.dir / f"baresip-{user}-{tone}"
-        self.dir.mkdir()
+        self.dir = Path(tempfile.mkdtemp(prefix=f"baresip-{user}-", dir=stack.dir))
         self.rec = self.dir / "rec"
         self.rec.mkdir()
         self.events, self.cond = [], threading.Condition()
@@ -105,8 +105,6 @@ module_app menu.so
 ctrl_tcp_listen 127.0.0.1:{self.ctrl}
 snd_path {self.rec}
 opus_bitrate 32000
-opus_stereo no
-opus_sprop_stereo no
 """
         (self.dir / "config").write_text(config)
         host, port = stack.tls
@@ -168,8 +166,13 @@ opus_sprop_stereo no
                     raise AssertionError(f"baresip {self.user}: no {kind} in {timeout} s, had"
                                          f" {[e.get('type') for _, e in self.events]}\n{self.log()}")
 
-    def wait_registered(self):
-        self.wait_event("REGISTER_OK")
+    def wait_registered(self, timeout=10):
+        """From its output: the first registration may be over before ctrl_tcp was connected."""
+        end = time.monotonic() + timeout
+        while "200 OK" not in (self.dir / "out").read_text(errors="replace"):
+            if time.monotonic() > end:
+                raise AssertionError(f"baresip {self.user} did not register:\n{self.log()}")
+            time.sleep(0.05)
         return self
 
     def dial(self, uri):

@@ -33,7 +33,7 @@ def local(e):
 ORDER = {
     "conference-info": "conference-description host-info conference-state users sidebars-by-ref sidebars-by-val",
     "conference-description": "display-text subject free-text keywords conf-uris service-uris maximum-user-count available-media",
-    "conf-uris": "entry*", "entry": "uri display-text purpose",
+    "conf-uris": "entry*",
     "conference-state": "user-count active locked", "users": "user*",
     "user": "display-text associated-aors roles languages cascaded-focus endpoint*",
     "endpoint": "display-text referred status joining-method joining-info disconnection-method disconnection-info media* call-info",
@@ -51,9 +51,16 @@ VALUES = {
     ("conference-state", "active"): {"true", "false"}, ("conference-state", "locked"): {"true", "false"},
     ("entity-state", "active"): {"true", "false"}, ("entity-state", "locked"): {"true", "false"},
 }
-KEYS = {"user": "entity", "endpoint": "entity", "media": "id", "entity-view": "entity", "conference-info": "entity"}
+KEYS = {(CI, "user"): "entity", (CI, "endpoint"): "entity", (CI, "media"): "id", (CI, "conference-info"): "entity",
+        (MSCI, "entity-view"): "entity"}
 SESSION_TYPES = {"focus", "chat", "audio-video", "applicationsharing", "meeting", "phone-conf"}
 STATES = {"full", "partial", "deleted"}
+
+
+def key_of(e):
+    """Name of the attribute that identifies e among its kind, or None."""
+    name = etree.QName(e)
+    return KEYS.get((name.namespace, name.localname))
 
 
 def state_of(e):
@@ -66,8 +73,8 @@ def validate(e, parent_state="full"):
     state = state_of(e)
     if state not in STATES:
         raise RosterError(f"{name} with state {state!r}")
-    if name in KEYS and not e.get(KEYS[name]):
-        raise RosterError(f"{name} without {KEYS[name]}")
+    if key_of(e) and not e.get(key_of(e)):
+        raise RosterError(f"{name} without {key_of(e)}")
     has_state = "state" in e.attrib or q(CI, "state") in e.attrib
     if has_state and parent_state == "full" and state != "full":
         raise RosterError(f"{name} is {state} inside a full parent")
@@ -87,7 +94,7 @@ def validate(e, parent_state="full"):
         if e.get(q(MSCI, "session-type")) not in SESSION_TYPES:
             raise RosterError(f"endpoint with session-type {e.get(q(MSCI, 'session-type'))!r}")
     for key in ("user", "endpoint", "media"):
-        ids = [c.get(KEYS[key]) for c in e.findall(f"ci:{key}", NS)]
+        ids = [c.get(KEYS[CI, key]) for c in e.findall(f"ci:{key}", NS)]
         if len(ids) != len(set(ids)):
             raise RosterError(f"{name} with two {key} of the same key: {ids}")
 
@@ -117,7 +124,7 @@ def canonical(e):
     skip = {"state", "version", q(CI, "state")}
     attrs = tuple(sorted((k, v) for k, v in e.attrib.items() if k not in skip))
     kids = [canonical(c) for c in e if isinstance(c.tag, str)]
-    if any(local(c) in KEYS for c in e if isinstance(c.tag, str)):
+    if any(key_of(c) for c in e if isinstance(c.tag, str)):
         kids.sort(key=repr)
     return (e.tag, attrs, (e.text or "").strip(), tuple(kids))
 
@@ -142,6 +149,7 @@ def differences(a, b, path=""):
 class Roster:
     def __init__(self, entity=None):
         self.entity, self.version, self.tree, self.history, self.deleted = entity, None, None, [], False
+        self.full_version = None
 
     def __call__(self, body):
         self.apply(body)
@@ -172,7 +180,7 @@ class Roster:
             diff = differences(canonical(self.tree), canonical(root))
             if diff:
                 raise RosterError(f"full document of version {version} is not what the partial ones made: {diff}")
-        self.tree, self.version = root, version
+        self.tree, self.version, self.full_version = root, version, version
 
     def _partial(self, root, version):
         if self.tree is None:
@@ -182,7 +190,8 @@ class Roster:
         for user in root.findall("ci:users/ci:user", NS):
             if state_of(user) == "partial":
                 raise RosterError(f"user {user.get('entity')} is sent in part; whole users only")
-        _merge(self.tree, root)
+        # A full document may be ahead of its version: what waits for the next one shows in it already.
+        _merge(self.tree, root, strict=version != self.full_version + 1)
         self.tree.set("version", str(version))
         self.version = version
 
@@ -263,8 +272,8 @@ def describe_user(u):
 
 
 # --- merging
-def _merge(old, new):
-    """Merges a partial element into old, children by name and key."""
+def _merge(old, new, strict=True):
+    """Merges a partial element into old, children by name and key. strict: what is deleted must have been there."""
     for name, value in new.attrib.items():
         if name not in ("state", q(CI, "state")):
             old.set(name, value)
@@ -272,14 +281,15 @@ def _merge(old, new):
     for child in new:
         if not isinstance(child.tag, str):
             continue
-        key = KEYS.get(local(child))
+        key = key_of(child)
         same = [c for c in old if c.tag == child.tag and (not key or c.get(key) == child.get(key))]
         if state_of(child) == "deleted":
-            if not same:
+            if same:
+                old.remove(same[0])
+            elif strict:
                 raise RosterError(f"{local(child)} {child.get(key)} is deleted but was not there")
-            old.remove(same[0])
         elif state_of(child) == "partial" and same:
-            _merge(same[0], child)
+            _merge(same[0], child, strict)
         elif state_of(child) == "partial":
             raise RosterError(f"{local(child)} {child.get(key) if key else ''} is partial but was not there")
         elif same and (child.tag, child.get(key) if key else None) not in replaced:
