@@ -50,12 +50,14 @@ static void on_turn(void *arg)
 }
 
 /* What came from the store goes on: MCUs are asked, every subscriber gets a full document of the next version. */
-static void resume(struct app *a)
+void app_resume(struct app *a)
 {
 	uint64_t now = ev_now_ms(a->loop);
 	unsigned n = 0;
 	struct sub *s;
 
+	a->resume_due = false;
+	factory_mark(a);
 	for (struct conf *c = a->confs.by_key; c; c = c->hh.next) {
 		c->mcu_stale = c->active && c->mcu_state == CONF_MCU_READY;
 		if (!c->active)
@@ -70,12 +72,16 @@ static void resume(struct app *a)
 	}
 }
 
+/* Memory is what the store has again. Going on with it is left to the sweep, a second later: each attempt writes, and a
+ * disk that is full now is full at the next turn too. */
 static void on_store_failed(int err, void *arg)
 {
 	struct app *a = arg;
+	int64_t next_id = a->confs.next_id;
 
 	(void)err;
 	notify_fini(a);
+	persist_forget(a);
 	confs_fini(&a->confs);
 	confs_init(&a->confs);
 	a->confs.gonecb = persist_on_gone;
@@ -84,7 +90,9 @@ static void on_store_failed(int err, void *arg)
 		log_error(store, "the store cannot be read back, giving up");
 		exit(1);
 	}
-	resume(a);
+	if (a->confs.next_id < next_id)
+		a->confs.next_id = next_id;      /* rows that were not written had these */
+	a->resume_due = true;
 }
 
 static void on_metrics(struct http_req *rq, void *arg)
@@ -180,7 +188,7 @@ int app_start(struct app *a, char *err, size_t errsz)
 	}
 	if (rc)
 		return rc;
-	resume(a);
+	app_resume(a);
 	sweep_start(a);
 	announce_start(a);
 	return 0;

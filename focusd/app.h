@@ -32,17 +32,19 @@ struct app {
 	struct tmr         sweep, announce, pace;
 	char              *notify_url;       /* where MCUs reach us */
 	char              *contact_host;
-	bool               draining, loading;
+	bool               draining, loading, resume_due;
 	uint64_t           started_ms;
 };
 
 int  app_start(struct app *a, char *err, size_t errsz);
 void app_stop(struct app *a);
+void app_resume(struct app *a);                 /* after the state was read: MCUs and subscribers are brought up to date */
 void app_reload(struct app *a);                 /* certificates and log levels */
 
 /* --- persist.c: model <-> rows */
 void persist_turn(struct app *a);               /* puts the dirty rows into the batch */
 int  persist_load(struct app *a);               /* everything, at start and after a failed commit */
+void persist_forget(struct app *a);             /* nothing is dirty any more */
 void persist_on_gone(enum dirt_kind kind, int64_t id, void *arg);
 
 /* --- sweep.c: once a second */

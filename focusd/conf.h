@@ -31,7 +31,7 @@ struct user;
 struct sub;
 
 /* What a persistent object carries: its row id and its place in the list of dirty objects. */
-enum dirt_kind { DIRT_CONF, DIRT_USER, DIRT_ENDPOINT, DIRT_SUB };
+enum dirt_kind { DIRT_CONF, DIRT_USER, DIRT_ENDPOINT, DIRT_SUB, DIRT_MCU };
 struct dirt {
 	TAILQ_ENTRY(dirt) le;
 	enum dirt_kind kind;

@@ -64,6 +64,9 @@ static void drop(struct app *a, struct mcu *m, const char *why)
 	char *id = mem_ref(m->id), *instance = mem_ref(m->instance);
 
 	HASH_DEL(a->factory->mcus, m);
+	if (m->dirt.on)
+		TAILQ_REMOVE(&a->confs.dirty, &m->dirt, le);
+	a->confs.gonecb(DIRT_MCU, m->dirt.id, a->confs.arg);
 	mem_deref(m);
 	metric_inc(&metrics[M_DOWN]);
 	metric_set(&metrics[M_MCUS], (int64_t)HASH_COUNT(a->factory->mcus));
@@ -119,7 +122,8 @@ static int add(struct app *a, struct mcu **mp, const char *id, const char *insta
 		mem_deref(m);
 		return -ENOMEM;
 	}
-	m->app = a;
+	m->app  = a;
+	m->dirt = (struct dirt){ .kind = DIRT_MCU, .id = a->confs.next_id++, .obj = m };
 	HASH_ADD_KEYPTR(hh, a->factory->mcus, m->id, strlen(m->id), m);
 	metric_set(&metrics[M_MCUS], (int64_t)HASH_COUNT(a->factory->mcus));
 	*mp = m;
@@ -169,6 +173,8 @@ int factory_ping(struct app *a, const struct xml_node *h, const char **why)
 		drop(a, m, "says that it stops");
 		return 0;
 	}
+	if (fresh || !cstr_eq(was, m->contact))
+		confs_mark(&a->confs, &m->dirt);
 	if (fresh) {
 		log_info(factory, "mcu %s: up, %s, contact %s", id, m->type, m->contact);
 		on_mcu_up(a, m);
@@ -177,6 +183,29 @@ int factory_ping(struct app *a, const struct xml_node *h, const char **why)
 		announce_now(a);
 	mem_deref(was);
 	return err;
+}
+
+int factory_restore(struct app *a, int64_t row, const struct factory_mcu *f)
+{
+	struct mcu *m;
+	int err;
+
+	if (!f->id || !f->instance || factory_find(a, f->id))
+		return 0;
+	err = add(a, &m, f->id, f->instance);
+	if (err)
+		return err;
+	m->dirt.id = row;
+	m->max_conferences = f->max_conferences;
+	m->max_users       = f->max_users;
+	m->heard_ms        = ev_now_ms(a->loop);
+	return cstr_set(&m->type, f->type) | cstr_set(&m->url, f->url) | cstr_set(&m->contact, f->contact);
+}
+
+void factory_mark(struct app *a)
+{
+	for (struct mcu *m = a->factory->mcus; m; m = m->hh.next)
+		confs_mark(&a->confs, &m->dirt);
 }
 
 static bool listed(const char *list, const char *id)
@@ -240,14 +269,17 @@ static void on_probed(int err, const char *reason, const struct c3p_resp *resp, 
 {
 	struct probe *p = arg;
 	struct mcu *m = factory_find(p->app, p->id);
+	const struct xml_node *health = resp ? xml_child(resp->cmd, NULL, "health") : NULL;
+	const char *why;
 
 	(void)reason;
-	(void)resp;
 	if (m && cstr_eq(m->instance, p->instance)) {
 		m->probing = false;
 		m->misses  = err && err != -EPROTO ? m->misses + 1 : 0;
 		if (err == -ECONNREFUSED || err == -ECONNRESET || m->misses >= 2)
 			drop(p->app, m, err == -ETIMEDOUT ? "does not answer" : "connection refused");
+		else if (health)
+			factory_ping(p->app, health, &why);      /* another instance shows here too */
 	}
 	mem_deref(p);
 }

@@ -12,6 +12,7 @@
 
 enum mcu_state { MCU_ACTIVE, MCU_DRAINING, MCU_STOPPING };
 struct mcu {
+	struct dirt    dirt;
 	UT_hash_handle hh;
 	char    *id, *type, *instance, *url, *contact;   /* contact: IP:PORT of its SIP listener */
 	enum mcu_state state;
@@ -25,12 +26,16 @@ struct mcu {
 struct factory { struct mcu *mcus; };
 
 int  factory_alloc(struct factory **fp);
+/* One that was up when we last ran: taken as up until its first probe says otherwise. Known already: nothing. */
+struct factory_mcu { const char *id, *type, *instance, *url, *contact; unsigned max_conferences, max_users; };
+int  factory_restore(struct app *a, int64_t row, const struct factory_mcu *f);
 /* A health push. peer: DNS names are checked by TLS; 0, or -EBADMSG with *why. */
 int  factory_ping(struct app *a, const struct xml_node *health, const char **why);
 struct mcu *factory_find(const struct app *a, const char *id);
 /* Two at random, the less loaded wins. exclude: ids separated by commas, or NULL. NULL: none; *known tells whether any
  * MCU of the type exists at all. */
 struct mcu *factory_pick(struct app *a, const char *type, const char *exclude, bool *known);
+void factory_mark(struct app *a);                        /* every row is written again */
 void factory_sweep(struct app *a);                       /* once a second: probes, expiry */
 
 /* news for the rest of focusd, implemented in mcunews.c */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "focusd/app.h"
+#include "focusd/factory.h"
 #include "focusd/notify.h"
 #include "focusd/store.h"
 #include "lib/base/buf.h"
@@ -86,6 +87,14 @@ static void put_sub(struct app *a, struct sub *s)
 	store_put(a->store, STORE_SUB, s->dirt.id, v, N(v));
 }
 
+static void put_mcu(struct app *a, const struct mcu *m)
+{
+	const struct store_val v[] = { SV_STR(m->id), SV_STR(m->type), SV_STR(m->instance), SV_STR(m->url), SV_STR(m->contact),
+				       SV_INT(m->max_conferences), SV_INT(m->max_users) };
+
+	store_put(a->store, STORE_MCU, m->dirt.id, v, N(v));
+}
+
 void persist_turn(struct app *a)
 {
 	struct dirt *d;
@@ -98,6 +107,7 @@ void persist_turn(struct app *a)
 		case DIRT_USER:     put_user(a, d->obj); break;
 		case DIRT_ENDPOINT: put_endpoint(a, d->obj); break;
 		case DIRT_SUB:      put_sub(a, d->obj); break;
+		case DIRT_MCU:      put_mcu(a, d->obj); break;
 		}
 	}
 }
@@ -105,7 +115,7 @@ void persist_turn(struct app *a)
 void persist_on_gone(enum dirt_kind kind, int64_t id, void *arg)
 {
 	static const enum store_table table[] = { [DIRT_CONF] = STORE_CONF, [DIRT_USER] = STORE_USER,
-						  [DIRT_ENDPOINT] = STORE_ENDPOINT, [DIRT_SUB] = STORE_SUB };
+						  [DIRT_ENDPOINT] = STORE_ENDPOINT, [DIRT_SUB] = STORE_SUB, [DIRT_MCU] = STORE_MCU };
 	struct app *a = arg;
 
 	store_del(a->store, table[kind], id);
@@ -291,16 +301,33 @@ static int load_sub(int64_t id, const struct store_val *v, unsigned n, void *arg
 	return remember(l, id, s);
 }
 
-/* What was just read is neither dirty nor news. */
-static void settle(struct app *a)
+static int load_mcu(int64_t id, const struct store_val *v, unsigned n, void *arg)
 {
-	struct conf *c;
+	struct load *l = arg;
+
+	(void)n;
+	if (id > l->max_id)
+		l->max_id = id;
+	return factory_restore(l->a, id, &(struct factory_mcu){ .id = v[0].s, .type = v[1].s, .instance = v[2].s, .url = v[3].s,
+			       .contact = v[4].s, .max_conferences = (unsigned)v[5].i, .max_users = (unsigned)v[6].i });
+}
+
+void persist_forget(struct app *a)
+{
 	struct dirt *d;
 
 	while ((d = TAILQ_FIRST(&a->confs.dirty))) {
 		TAILQ_REMOVE(&a->confs.dirty, d, le);
 		d->on = false;
 	}
+}
+
+/* What was just read is neither dirty nor news. */
+static void settle(struct app *a)
+{
+	struct conf *c;
+
+	persist_forget(a);
 	while ((c = TAILQ_FIRST(&a->confs.changed)))
 		conf_told(&a->confs, c);
 }
@@ -308,7 +335,7 @@ static void settle(struct app *a)
 int persist_load(struct app *a)
 {
 	static store_row_cb *const cbs[STORE_NTABLES] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
-							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub };
+							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub, [STORE_MCU] = load_mcu };
 	struct load l = { .a = a };
 	struct idmap *m, *tmp;
 	int err = 0;

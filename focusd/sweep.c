@@ -131,6 +131,8 @@ static void on_sweep(void *arg)
 	struct conf *c, *tmp;
 
 	tmr_start(&a->sweep, 1000);
+	if (a->resume_due)
+		app_resume(a);
 	factory_sweep(a);
 	notify_sweep(a);
 	HASH_ITER(hh, a->confs.by_key, c, tmp) {
@@ -148,5 +150,5 @@ void sweep_start(struct app *a)
 {
 	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
 	if (tmr_init(&a->sweep, a->loop, on_sweep, a) == 0)
-		tmr_start(&a->sweep, 1000);
+		tmr_start(&a->sweep, 20);        /* at once: what was restored is checked before the first calls */
 }

@@ -49,6 +49,7 @@ static void on_options(struct uas_req *rq)
 {
 	int code = rq->app->draining ? 503 : 200;
 
+	announce_now(rq->app);                   /* an edge that has just started probes us and knows no MCU yet */
 	sip_reply(rq->st, &(struct sip_reply){ .code = code, .hdrs = ALLOW "Accept: application/cccp+xml, application/sdp\r\n"
 							  "Allow-Events: conference\r\n" });
 }
