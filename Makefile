@@ -138,6 +138,21 @@ test: deps
 	$(MAKE) all
 	$(MAKE) check lua unit fuzz edge scenario
 
+# --- figures (docs: test/bench/README.md). BENCH=quick: a minute and a half; BENCH=full; BENCH=capacity: the largest room
+BENCH ?= full
+BENCH_L   := media audio rtp ev base
+BENCH_BIN := floor engine load
+define BENCH_RULE
+BENCH_OBJ_$(1) := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard test/bench/$(1)/*.c))
+$(BUILD)/bench/$(1): $$(BENCH_OBJ_$(1)) $$(call archives,$(BENCH_L))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$(BENCH_OBJ_$(1)) -Wl,--start-group $$(call archives,$(BENCH_L)) -Wl,--end-group $$(call extlibs,$(BENCH_L)) -lm
+endef
+$(foreach b,$(BENCH_BIN),$(eval $(call BENCH_RULE,$(b))))
+
+bench: all $(BENCH_BIN:%=$(BUILD)/bench/%)
+	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/bench/bench.py $(BENCH)
+
 PREFIX  ?= /usr/local
 SYSCONF ?= /etc
 UNITDIR ?= /lib/systemd/system
