@@ -113,9 +113,10 @@ def test_a_killed_edge_and_relay_leave_direct_audio_and_dialogs_can_be_ended(sta
     alice.ua.connect()
     assert alice.ua.register().code == 200
     assert bob.ua.register().code == 200
+    assert alice.sub.refresh().code == 200, "tells the focus where the client is now"
     bob.leg.keeps_hearing({A}, ALL, 0.6)
     assert alice.focus.info(c3p.by_conf("getConference", focus)).code == "success"
-    carol = eventually(lambda: joins_and_talks(stack, end), 2, "the edge was restarted")
+    carol = eventually(lambda: joins_and_talks(stack, end), 4, "the edge was restarted")
     bob.leg.wait_heard({A, C}, ALL)
     assert bob.bye().code == 200 and alice.audio.bye().code == 200 and carol.bye().code == 200
     alice.wait("the roster went on", lambda: list(alice.roster.users) == [ALICE], 5)
