@@ -4,6 +4,7 @@
  *   store_put/del/defer -> batch `cur` -> (end of turn) -> worker: one transaction -> on_written -> deferred calls
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "focusd/store_priv.h"
@@ -18,6 +19,9 @@ static struct metric metrics[] = {
 };
 enum { M_COMMITS, M_ROWS, M_FAILURES };
 
+#define HOLD_MS      500u                /* after a failure: a full disk must not become a busy loop of reading all again */
+#define FLUSH_ROUNDS 4
+
 struct deferred { store_done_cb *cb; void *arg; };
 struct batch {
 	struct store    *st;
@@ -25,6 +29,7 @@ struct batch {
 	struct deferred *calls;
 	size_t           nops, ops_size, ncalls, calls_size;
 	int              err;
+	bool             done;           /* by the worker, under the store's lock */
 };
 struct store {
 	struct ev_loop *loop;
@@ -34,7 +39,10 @@ struct store {
 	void           *arg;
 	struct batch   *cur;             /* collecting */
 	struct batch   *writing;         /* on the worker, or NULL */
-	bool            closing;
+	struct tmr      hold;
+	pthread_mutex_t lock;
+	pthread_cond_t  written;
+	bool            closing, ended;  /* ended: what is deferred now never runs, so it fails at once */
 };
 
 static void *grow(void *p, size_t n, size_t *size, size_t each)
@@ -50,15 +58,21 @@ static void *grow(void *p, size_t n, size_t *size, size_t each)
 	return q;
 }
 
+static void drop_ops(struct batch *b)
+{
+	for (size_t i = 0; i < b->nops; i++) {
+		for (unsigned k = 0; k < b->ops[i].n; k++)
+			mem_deref(b->ops[i].v[k].s);
+		free(b->ops[i].v);
+	}
+	b->nops = 0;
+}
+
 static void on_batch_destroy(void *arg)
 {
 	struct batch *b = arg;
 
-	for (size_t i = 0; i < b->nops; i++)
-		for (unsigned k = 0; k < b->ops[i].n; k++)
-			mem_deref(b->ops[i].v[k].s);
-	for (size_t i = 0; i < b->nops; i++)
-		free(b->ops[i].v);
+	drop_ops(b);
 	free(b->ops);
 	free(b->calls);
 }
@@ -107,10 +121,10 @@ void store_del(struct store *s, enum store_table t, int64_t id)
 void store_defer(struct store *s, store_done_cb *cb, void *arg)
 {
 	struct batch *b = s->cur;
-	struct deferred *calls = grow(b->calls, b->ncalls, &b->calls_size, sizeof(*calls));
+	struct deferred *calls = s->ended ? NULL : grow(b->calls, b->ncalls, &b->calls_size, sizeof(*calls));
 
 	if (!calls) {
-		cb(-ENOMEM, arg);
+		cb(s->ended ? -ECANCELED : -ENOMEM, arg);
 		return;
 	}
 	b->calls = calls;
@@ -136,47 +150,74 @@ static void run_calls(struct batch *b, int err)
 static void on_write(void *arg)          /* worker thread: touches the batch and the database only */
 {
 	struct batch *b = arg;
+	struct store *s = b->st;
 
 	if (!b->err)
-		b->err = store_db_write(b->st->db, b->ops, b->nops);
+		b->err = store_db_write(s->db, b->ops, b->nops);
+	pthread_mutex_lock(&s->lock);
+	b->done = true;
+	pthread_cond_broadcast(&s->written);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void count(const struct batch *b)
+{
+	metric_add(&metrics[M_ROWS], (int64_t)b->nops);
+	metric_inc(&metrics[b->err ? M_FAILURES : M_COMMITS]);
 }
 
 static void start_turn(struct store *s);
 
+/* What was collected meanwhile was built on what failed; so is what the failed calls themselves changed. */
+static void on_failure(struct store *s, int err)
+{
+	struct batch *next = s->cur;
+
+	log_error(store, "transaction failed: %s; state is read again", strerror(-err));
+	s->cur = new_batch(s);
+	if (!s->cur)
+		abort();                         /* cannot even hold an empty batch: a restart reads the store */
+	run_calls(next, err);
+	mem_deref(next);
+	drop_ops(s->cur);
+	tmr_start(&s->hold, HOLD_MS);
+	s->failcb(err, s->arg);
+}
+
 static void on_written(void *arg)
 {
-	struct batch *b = arg, *next;
+	struct batch *b = arg;
 	struct store *s = b->st;
 	int err = b->err;
 
 	s->writing = NULL;
-	metric_add(&metrics[M_ROWS], (int64_t)b->nops);
-	metric_inc(&metrics[err ? M_FAILURES : M_COMMITS]);
-	run_calls(b, err);
-	mem_deref(b);
-	if (err) {
-		log_error(store, "transaction failed: %s; state is read again", strerror(-err));
-		next   = s->cur;
-		s->cur = new_batch(s);
-		if (!s->cur)
-			abort();                 /* cannot even hold an empty batch: a restart reads the store */
-		run_calls(next, err);            /* built on what failed */
-		mem_deref(next);
-		if (!s->closing)
-			s->failcb(err, s->arg);
+	if (!s->closing) {                       /* else store_flush() has seen to it */
+		count(b);
+		run_calls(b, err);
 	}
+	mem_deref(b);
+	if (err && !s->closing)
+		on_failure(s, err);
 	if (!s->closing)
 		start_turn(s);
 	mem_deref(s);
+}
+
+static void on_hold(void *arg)
+{
+	(void)arg;                               /* the end of this turn starts what waits */
+}
+
+static bool held(const struct store *s)
+{
+	return tmr_running(&s->hold) && (s->cur->nops || s->cur->err);
 }
 
 static void start_turn(struct store *s)
 {
 	struct batch *b, *fresh;
 
-	if (s->writing)
-		return;
-	while (!s->writing && (s->cur->nops || s->cur->ncalls || s->cur->err)) {
+	while (!s->writing && !held(s) && (s->cur->nops || s->cur->ncalls || s->cur->err)) {
 		fresh = new_batch(s);
 		if (!fresh)
 			return;                  /* next turn tries again */
@@ -212,20 +253,66 @@ int store_load(struct store *s, enum store_table t, store_row_cb *cb, void *arg)
 	return store_db_load(s->db, t, cb, arg);
 }
 
+/* The worker may not have begun with its batch: SQLite must see that one before what came later. */
+static int await_worker(struct store *s)
+{
+	struct batch *b = s->writing;
+
+	if (!b)
+		return 0;
+	pthread_mutex_lock(&s->lock);
+	while (!b->done)
+		pthread_cond_wait(&s->written, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	count(b);
+	run_calls(b, b->err);
+	return b->err;
+}
+
+static int flush_batch(struct store *s, int failed)
+{
+	struct batch *b = s->cur, *fresh = new_batch(s);
+	int err = failed;
+
+	if (!fresh)
+		return -ENOMEM;
+	s->cur = fresh;
+	if (!err)
+		err = b->err ? b->err : b->nops ? store_db_write(s->db, b->ops, b->nops) : 0;
+	run_calls(b, err);
+	mem_deref(b);
+	return err;
+}
+
 void store_flush(struct store *s)
 {
-	s->turncb(s->arg);
-	s->closing = true;                       /* a batch on the worker holds the database's own lock until it is done */
-	if (s->cur->nops && !s->cur->err && store_db_write(s->db, s->cur->ops, s->cur->nops))
+	int err;
+
+	s->closing = true;
+	tmr_stop(&s->hold);
+	err = await_worker(s);
+	if (!err)
+		s->turncb(s->arg);
+	for (int i = 0; i < FLUSH_ROUNDS && (s->cur->nops || s->cur->ncalls); i++) {
+		err = flush_batch(s, err);
+		if (!err)
+			s->turncb(s->arg);       /* what those calls changed */
+	}
+	if (err || s->cur->nops)
 		log_error(store, "what was left at shutdown could not be written");
+	s->ended = true;
+	run_calls(s->cur, -ECANCELED);
 }
 
 static void on_destroy(void *arg)
 {
 	struct store *s = arg;
 
+	tmr_fini(&s->hold);
 	mem_deref(s->cur);
 	mem_deref(s->db);
+	pthread_cond_destroy(&s->written);
+	pthread_mutex_destroy(&s->lock);
 }
 
 int store_alloc(struct store **sp, const struct store_prm *prm, char *err, size_t errsz)
@@ -239,8 +326,13 @@ int store_alloc(struct store **sp, const struct store_prm *prm, char *err, size_
 	s->turncb = prm->turncb;
 	s->failcb = prm->failcb;
 	s->arg    = prm->arg;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->written, NULL);
 	s->cur    = new_batch(s);
 	if (!s->cur)
+		goto out;
+	rc = tmr_init(&s->hold, s->loop, on_hold, s);
+	if (rc)
 		goto out;
 	rc = store_db_open(&s->db, prm->path, prm->sync_full, err, errsz);
 	if (rc)

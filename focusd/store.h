@@ -5,7 +5,7 @@
  * end of the turn the batch goes to a worker thread as one transaction; when it is committed the deferred calls run in
  * order. While a batch is being written the next one collects; a turn that changed nothing waits for what is under way.
  * A failed batch calls its deferred functions, and those of the batch behind it, with the error, then failcb: memory
- * now holds what the store does not, so the owner loads its state again.
+ * now holds what the store does not, so the owner loads its state again. The next transaction waits for half a second.
  */
 #ifndef FOCUSD_STORE_H
 #define FOCUSD_STORE_H
@@ -43,6 +43,8 @@ void store_defer(struct store *s, store_done_cb *cb, void *arg);
 /* Reading, at start and after a failure only: blocks the loop. The values are valid during the callback. */
 typedef int (store_row_cb)(int64_t id, const struct store_val *v, unsigned n, void *arg);
 int  store_load(struct store *s, enum store_table t, store_row_cb *cb, void *arg);
-void store_flush(struct store *s);        /* at shutdown: writes what is left, waiting for it */
+/* At shutdown: writes what is left, waiting for it, and runs what waits for it. Nothing is deferred any more afterwards: a
+ * call is made at once with -ECANCELED. */
+void store_flush(struct store *s);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sqlite.c - the SQLite back end of the store: schema, prepared statements, one transaction per batch */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "focusd/store_priv.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -181,6 +183,15 @@ static void on_destroy(void *arg)
 	pthread_mutex_destroy(&d->lock);
 }
 
+/* Dialogs and pass codes are in it: SQLite keeps the mode it finds, also for its journal. */
+static void make_private(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 int store_db_open(struct store_db **dp, const char *path, bool sync_full, char *err, size_t errsz)
 {
 	struct store_db *d = mem_zalloc(sizeof(*d), on_destroy);
@@ -193,6 +204,7 @@ int store_db_open(struct store_db **dp, const char *path, bool sync_full, char *
 	err[0] = '\0';
 	snprintf(pragmas, sizeof(pragmas), "PRAGMA journal_mode=WAL; PRAGMA synchronous=%s; PRAGMA locking_mode=EXCLUSIVE;"
 		 "PRAGMA busy_timeout=2000", sync_full ? "FULL" : "NORMAL");
+	make_private(path);
 	rc = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(d->db, pragmas, NULL, NULL, NULL);
