@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from . import Problem, admin, check, render, users
+from . import Problem, admin, check, render, softphone, users
 from .certs import Certs
 from .layout import DEFAULTS, PARTS, Layout, binary, edge_preload, parse_trunk, parse_user, write_file
 from .supervise import Group, make_parts, say
@@ -117,6 +117,14 @@ def parser():
     _dir_option(p)
     p.add_argument("--lua-only", action="store_true", help="only the syntax of the edge's Lua files")
     p.set_defaults(func=cmd_check)
+    p = _add(sub, "softphone", "Write a baresip configuration (TLS, mandatory SRTP) for a user of the group, and say how to start it.")
+    p.add_argument("name", metavar="NAME")
+    p.add_argument("--out", metavar="OUT", help="its directory (default DIR/phones/NAME)")
+    p.add_argument("--tone", type=int, metavar="HZ", help="a tone as microphone, no loudspeaker (default: the sound device)")
+    p.add_argument("--device", default="default", metavar="ALSA", help="sound device without --tone (default `default`)")
+    p.add_argument("--codecs", metavar="LIST", help="of opus,g722,pcmu,pcma, best first (default all)")
+    p.add_argument("--password", help="needed when the user was added after the start")
+    p.set_defaults(func=cmd_softphone)
     p = _add(sub, "reload", "Check, then let the edge read its Lua files, policies and certificates again, without dropping a call.")
     p.set_defaults(func=cmd_reload)
     p = _add(sub, "restart", "Start one part of the running group again.")
@@ -388,6 +396,12 @@ def cmd_check(a):
     for what, error in results:
         print(f"{'ok  ' if not error else 'FAIL'} {os.path.relpath(what) if os.sep in what else what}" + (f"\n{error}" if error else ""))
     return 1 if any(e for _, e in results) else 0
+
+
+def cmd_softphone(a):
+    lay = Layout.load(a.dir)
+    print(softphone.write(lay, a.name, a.out or lay.path("phones", a.name), a.password, a.codecs, a.tone, a.device))
+    return 0
 
 
 def cmd_reload(a):
