@@ -5,7 +5,8 @@
 -- its dialog was set up from the same flow (`dialogs`, key Call-ID|flow), or when its connection has authenticated the user in
 -- its From (`flows`, key flow|user, connections only); otherwise it is challenged too: a forged BYE with a hand-made Route
 -- set gets 407. A flow is the connection's number, or address and port for UDP; numbers are never used again, so a closed
--- connection leaves nothing that another could inherit.
+-- connection leaves nothing that another could inherit. A trunk's or another domain's flow is its name. After a restart of the edge
+-- nothing is remembered: clients are challenged; a trunk is believed for a dialog that nobody else is known to own.
 local log     = require("log")
 local reply   = require("reply")
 local abuse   = require("abuse")
@@ -57,7 +58,10 @@ local function key(R) return R.callid .. "|" .. R.flow end
 -- From now on requests of this dialog from this flow are principal's. kind: user, trunk, federated, anonymous.
 function M.remember(R, kind, principal)
 	KSR.htable.sht_sets("dialogs", key(R), kind .. "|" .. (principal or ""))
+	KSR.htable.sht_sets("dialogs", R.callid .. ">owned", "1")
 end
+
+local function owned(R) return KSR.htable.sht_gete("dialogs", R.callid .. ">owned") ~= "" end
 
 -- Inside a dialog: sets R.access and R.principal; false when the request was answered or dropped here.
 function M.in_dialog(R)
@@ -67,6 +71,8 @@ function M.in_dialog(R)
 	if not kind and R.connected and R.who.kind == "client" then
 		principal = KSR.htable.sht_gete("flows", R.flow .. "|" .. R.from_user)
 		kind = principal ~= "" and "user" or nil
+	elseif not kind and R.who.kind ~= "client" and not owned(R) then
+		kind, principal = R.who.kind, "sip:" .. R.from_user .. "@" .. R.from_host
 	end
 	if kind then
 		R.access, R.principal = kind, principal ~= "" and principal or nil

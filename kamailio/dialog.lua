@@ -85,14 +85,18 @@ function M.on_client_reply()
 	local proto = KSR.pv.gete("$proto"):lower()
 	local addr = KSR.pv.gete("$si") .. ":" .. KSR.pv.gete("$sp")
 
+	headers.strip()
 	log.step("step=client-reply code=" .. code .. " from=" .. addr)
 	if code > 100 and code < 300 and (method == "INVITE" or method == "SUBSCRIBE" or method == "REFER" or method == "UPDATE") then
 		local callee = KSR.pv.gete("$avp(callee)")
-		local flow = proto == "udp" and addr or "c" .. KSR.pv.gete("$conid")
+		local trunk = EDGE.trunks[KSR.pv.gete("$si")]
 
 		KSR.nathelper.set_contact_alias()
 		if callee ~= "" then
+			local flow = proto == "udp" and addr or "c" .. KSR.pv.gete("$conid")
+
 			auth.remember({ callid = callid, flow = flow }, "user", callee)
+			if trunk then auth.remember({ callid = callid, flow = trunk.name }, "trunk", callee) end
 			user.know_side(callid, addr)
 		end
 	end

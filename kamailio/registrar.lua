@@ -7,6 +7,8 @@ local log   = require("log")
 local headers = require("headers")
 local M = {}
 
+local NATED = 6                                 -- usrloc's nat_bflag in kamailio.cfg
+
 function M.handle(R)
 	if R.who.kind ~= "client" then
 		return reply.refuse(403, "Forbidden", "method")
@@ -16,6 +18,9 @@ function M.handle(R)
 	end
 	if not auth.digest(R) then return end
 	KSR.nathelper.fix_nated_register()
+	if not R.connected and KSR.nathelper.nat_uac_test(19) > 0 then
+		KSR.setbflag(NATED)                     -- nathelper keeps its mapping open
+	end
 	if KSR.registrar.save("location", 0) < 0 then
 		reply.refuse(500, "Server Internal Error", "register-target")
 		return

@@ -22,8 +22,13 @@ local function context()
 		user = gete("$rU"), host = gete("$rd"):lower(), rport = gete("$rp"), in_dialog = gete("$tt") ~= "" }
 
 	R.connected = R.proto ~= "udp"
-	R.flow = R.connected and ("c" .. gete("$conid")) or (R.ip .. ":" .. R.port)
 	return R
+end
+
+-- What stands for the sender in later requests: a peer's name, a connection, or a UDP address.
+local function flow_of(R)
+	if R.who.name then return R.who.name end
+	return R.connected and ("c" .. KSR.pv.gete("$conid")) or (R.ip .. ":" .. R.port)
 end
 
 -- CANCEL, retransmissions and the ACK of an error belong to a transaction; true when that is all there is to do.
@@ -84,6 +89,7 @@ function M.handle()
 	metrics.request(R.method)
 	R.who = peers.identify(R)
 	if not R.who or not abuse.check(R) then return end
+	R.flow = flow_of(R)
 	if by_transaction(R) then return end
 	if not peers.is_daemon(R.who) then
 		R.asserted = KSR.hdr.gete("P-Asserted-Identity")

@@ -15,7 +15,7 @@ end
 
 local function relay_to_client(R)
 	KSR.rr.record_route()
-	KSR.pv.sets("$avp(callee)", R.user .. "@" .. EDGE.domain)
+	KSR.pv.sets("$avp(callee)", R.user .. "@" .. (headers.ours(R.host, R.rport) and EDGE.domain or R.host))
 	KSR.tm.t_on_reply("edge_reply_client")
 	KSR.tm.t_on_failure("edge_failure_user")
 	log.step("step=to-user user=" .. R.user .. " to=" .. KSR.pv.gete("$du"))

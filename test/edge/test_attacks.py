@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must not get through."""
 import os
+import socket
 import ssl
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -79,6 +82,60 @@ def test_a_trunk_may_not_end_a_call_that_it_did_not_make(group, daemons):
     t.send(t.request("BYE", f"{AV};oc-mcu=mcu-1", callid=call, cseq=9, from_uri=CARRIER, to=ROOM, to_tag="mcutag", routes=routes))
     t.wait(481)
     assert mcu.silent()
+
+
+def test_a_trunks_dialog_survives_a_restart_of_the_edge(group, daemons):
+    """The edge remembers nothing then; the trunk's BYE still reaches the MCU, a user's is challenged."""
+    _, mcu = daemons
+    mcu.answer = accepts
+    t = group.client("udp", "127.0.0.2")
+    t.send(t.request("BYE", f"{AV};oc-mcu=mcu-1", callid=token("old"), cseq=9, from_uri=CARRIER, to=ROOM, to_tag="mcutag"))
+    assert mcu.wait("BYE").all("Conclave-Access") == ["trunk;media=any;name=trunk-127.0.0.2;udp"]
+    t.wait(200)
+    c = group.client("udp")
+    c.send(c.request("BYE", f"{AV};oc-mcu=mcu-1", callid=token("old"), cseq=9, to=ROOM, to_tag="mcutag"))
+    c.wait(407)
+
+
+def test_too_many_requests_of_one_address_are_dropped_for_a_while(group):
+    c = group.client("udp", "127.0.0.8")
+    for _ in range(600):
+        c.send(c.request("OPTIONS", "sip:conclave.test"))
+    time.sleep(1)
+    answered = len([m for m in c.seen if m.code == 200])
+    assert 100 < answered < 450, answered
+    other = group.client("udp", "127.0.0.7")
+    other.send(other.request("OPTIONS", "sip:conclave.test"))
+    other.wait(200)
+
+
+def test_failing_handshakes_from_all_sides_do_not_hurt_the_edge(group):
+    pids = group.refresh()["pids"]
+
+    def fail(n):
+        for _ in range(60):
+            try:
+                s = socket.create_connection(("127.0.0.1", group.base + (3 if n % 2 else 1)), 3)
+                if n % 3 == 2:
+                    s.sendall(b"\x16\x03\x01no handshake" * 9)
+                    s.recv(99)
+                    continue
+                ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                ctx.check_hostname, ctx.verify_mode = False, ssl.CERT_NONE
+                t = ctx.wrap_socket(s)
+                t.settimeout(2)
+                t.send(b"\r\n")
+                t.recv(9) if n % 2 else t.close()
+            except OSError:
+                pass
+
+    threads = [threading.Thread(target=fail, args=(n,)) for n in range(12)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    c = group.client("tls")
+    c.send(c.request("OPTIONS", "sip:conclave.test"))
+    c.wait(200)
+    assert group.refresh()["pids"] == pids and "CRITICAL" not in group.log()
 
 
 def test_nothing_is_relayed_to_other_domains_or_by_a_preloaded_route(group, daemons):

@@ -130,6 +130,35 @@ def test_a_benotify_is_forwarded_without_a_transaction(group, daemons, proto):
     assert out.silent()
 
 
+def test_a_document_of_190_kb_reaches_a_tls_client(group, daemons):
+    focus, _ = daemons
+    focus.answer = focus_accepts
+    c = group.client("tls")
+    call = c.authed("SUBSCRIBE", FOCUS, group.passwords["bob"], user="bob", extra=["Event: conference"])
+    sub = focus.wait("SUBSCRIBE")
+    c.wait(200)
+    contact = sub.get("Contact").split("<")[1].split(">")[0]
+    out = focus.link
+    out.send(out.request("NOTIFY", contact, from_uri=FOCUS, callid=call, cseq=1, tag="focustag", to="sip:bob@conclave.test", to_tag="ft1",
+                         routes=sub.all("Record-Route"), body=b"x" * 190000, ctype="application/conference-info+xml"))
+    got = c.wait("NOTIFY")
+    assert len(got.body) == 190000
+    c.send(reply_to(got, 200, "OK", extra=FORGED))
+    answer = out.wait(200)
+    assert not answer.all("P-Asserted-Identity") and not answer.all("Conclave-Access")
+
+
+def test_a_frozen_focus_costs_one_timeout_and_its_late_answer_goes_nowhere(group, daemons):
+    focus, _ = daemons
+    focus.answer = lambda m: []
+    c = group.client("tcp", "127.0.0.2")
+    c.send(c.request("SUBSCRIBE", FOCUS, from_uri=CARRIER, extra=["Event: conference"]))
+    late = focus.wait("SUBSCRIBE")
+    assert c.wait(503, 8).get("Retry-After")
+    focus.conns[-1].sendall(reply_to(late, 200, "OK", f"<{FOCUS}>"))
+    assert c.silent()
+
+
 def test_service_reaches_the_focus_factory(group, daemons):
     focus, _ = daemons
     focus.answer = focus_accepts

@@ -105,6 +105,13 @@ def test_with_keep_a_dead_part_waits_for_restart(fresh):
     c.wait(200)
 
 
+def test_a_killed_conclave_leaves_no_process(fresh):
+    g = fresh()
+    g.proc.kill()
+    g.proc.wait(5)
+    assert until(lambda: not processes(g), 8), processes(g)
+
+
 def test_two_groups_run_side_by_side_and_one_directory_holds_one(fresh):
     a, b = fresh(), fresh()
     for g in (a, b):
