@@ -24,6 +24,9 @@ struct codec {
 	int (*decode)(struct codec_dec *d, const uint8_t *payload, size_t n, int fec, int16_t *pcm, size_t room);
 	int (*samples)(const uint8_t *payload, size_t n);   /* at `rate` in a payload, or -EBADMSG */
 	int (*enc_loss)(struct codec_enc *e, unsigned percent);   /* loss at the peer, for FEC; may be NULL */
+	/* a second encoder in the same state: a decoder that followed the one can follow the other from here on;
+	 * NULL where encoders have no memory */
+	int (*enc_copy)(struct codec_enc **ep, const struct codec_enc *from);
 };
 extern const struct codec codec_pcmu, codec_pcma, codec_g722, codec_opus;
 

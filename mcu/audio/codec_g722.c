@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <spandsp.h>
+#include <spandsp/private/g722.h>
 #include "lib/base/mem.h"
 #include "mcu/audio/codec.h"
 #include "mcu/audio/plc.h"
@@ -37,6 +38,15 @@ static int enc_alloc(struct codec_enc **ep, unsigned bitrate)
 	}
 	*ep = e;
 	return 0;
+}
+
+static int enc_copy(struct codec_enc **ep, const struct codec_enc *from)
+{
+	int err = enc_alloc(ep, 0);
+
+	if (!err)
+		*(*ep)->g722 = *from->g722;      /* flat: no pointers in it */
+	return err;
 }
 
 static int encode(struct codec_enc *e, const int16_t *pcm, size_t nsamples, uint8_t *out, size_t room)
@@ -106,4 +116,5 @@ static int decode(struct codec_dec *d, const uint8_t *payload, size_t n, int fec
 const struct codec codec_g722 = {
 	.name = "G722", .rtp_clock = 8000, .rate = RATE,
 	.enc_alloc = enc_alloc, .encode = encode, .dec_alloc = dec_alloc, .decode = decode, .samples = samples,
+	.enc_copy = enc_copy,
 };

@@ -75,6 +75,20 @@ static int enc_alloc(struct codec_enc **ep, unsigned bitrate)
 	return 0;
 }
 
+/* The library's state is flat and may be copied. */
+static int enc_copy(struct codec_enc **ep, const struct codec_enc *from)
+{
+	size_t size = (size_t)opus_encoder_get_size(1);
+	struct codec_enc *e = mem_zalloc(STATE_OFFSET + size, NULL);
+
+	if (!e)
+		return -ENOMEM;
+	e->opus = (OpusEncoder *)((char *)e + STATE_OFFSET);
+	memcpy(e->opus, from->opus, size);
+	*ep = e;
+	return 0;
+}
+
 static int encode(struct codec_enc *e, const int16_t *pcm, size_t nsamples, uint8_t *out, size_t room)
 {
 	int rc;
@@ -170,5 +184,5 @@ static int decode(struct codec_dec *d, const uint8_t *payload, size_t n, int fec
 const struct codec codec_opus = {
 	.name = "opus", .rtp_clock = RATE, .rate = RATE,
 	.enc_alloc = enc_alloc, .encode = encode, .dec_alloc = dec_alloc, .decode = decode, .samples = samples,
-	.enc_loss = enc_loss,
+	.enc_loss = enc_loss, .enc_copy = enc_copy,
 };

@@ -153,16 +153,16 @@ static void media_destructor(void *arg)
 	struct media *m = arg;
 	struct news *n;
 
-	for (unsigned i = 0; i < m->nworkers; i++) {
+	for (unsigned i = 0; i < m->nworkers; i++)
 		worker_stop(m->workers[i]);
-		mem_deref(m->workers[i]);
-	}
-	mem_deref(m->workers);
 	while (m->locks && (n = take_one(m)))
 		if (!n->embedded)
 			mem_deref(n);
 	while (m->links)
 		link_free(m->links);
+	for (unsigned i = 0; i < m->nworkers; i++)
+		mem_deref(m->workers[i]);
+	mem_deref(m->workers);
 	m->mbox = mem_deref(m->mbox);
 	ports_fini(&m->ports);
 	if (m->locks)

@@ -62,7 +62,7 @@ struct stream {
 };
 void stream_init(struct stream *s, enum mcodec codec, unsigned ptime_ms, unsigned bitrate);
 void stream_fini(struct stream *s);
-int  stream_join(struct stream *s, const struct stream *of);   /* the same place between two packets as `of` */
+int  stream_join(struct stream *s, const struct stream *of);   /* goes on where `of` is: encoder and samples gathered */
 void stream_tick(struct stream *s, const int16_t *frame, bool encode);
 static inline uint32_t stream_step(const struct stream *s) { return s->codec->rtp_clock / 1000 * s->ptime_ms; }
 
@@ -139,6 +139,7 @@ struct wleg {
 	struct profile  *prof, *silent;
 	struct stream   *own;                    /* private encoder */
 	uint16_t         own_ticks;              /* how long it has not been needed */
+	bool             on_silent;              /* the last packet came from the silent profile */
 	struct mix_gain  out_gain;
 	struct tone      tone;
 	uint32_t         ssrc, tx_ts, tx_step;

@@ -8,8 +8,8 @@
  *   senders():  who is in the mix (or has a tone, or is being muted) gets sum minus own part through an encoder of its
  *               own; all others take their profile's payload
  *
- * A private encoder starts afresh when its leg enters the mix, so its first packet needs no past. It is given up at
- * once for codecs without memory, else in silence or after 3 s.
+ * A private encoder starts as a copy of the shared one, so the change is exact. On the way back the two have different
+ * pasts: codecs without memory change at once, the others after both have heard the same for 3 s, or a little silence.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -332,10 +332,9 @@ static bool wants_own(const struct wroom *r, const struct wleg *l)
 
 static bool may_share(const struct wroom *r, const struct wleg *l)
 {
-	bool memory = l->codec == &codec_opus || l->codec == &codec_g722;
-
-	return !memory || mix_gain_silent(&l->out_gain) || l->own_ticks >= TICKS(KEEP_OWN_MS) ||
-	       (r->quiet && l->own_ticks >= TICKS(KEEP_QUIET_MS));
+	if (!l->codec->enc_copy)
+		return true;
+	return l->own_ticks >= TICKS(KEEP_OWN_MS) || (r->quiet && l->own_ticks >= TICKS(KEEP_QUIET_MS));
 }
 
 static bool own_start(struct wleg *l)
@@ -347,7 +346,8 @@ static bool own_start(struct wleg *l)
 		return false;
 	}
 	stream_init(s, l->prof->codec, l->prof->s.ptime_ms, l->prof->s.bitrate);
-	if (stream_join(s, &l->prof->s)) {
+	if (stream_join(s, l->on_silent ? &l->silent->s : &l->prof->s)) {
+		stream_fini(s);
 		mem_deref(s);
 		return false;
 	}
@@ -450,6 +450,7 @@ static void senders(struct wroom *r)
 			wleg_pass(l, r->tick - l->tx_tick - 1);
 		l->tx_tick = r->tick;
 		s = l->own ? l->own : shared(r, l);
+		l->on_silent = mix_gain_silent(&l->out_gain);
 		if (l->own && part_of(r, l)) {
 			n = sources(r, l, others);
 			wleg_send(l, s, others, n);

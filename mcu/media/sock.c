@@ -238,20 +238,15 @@ void outbox_add(struct outbox *o, int fd, const union usa *to, size_t len)
 {
 	o->m[o->n].fd = fd;
 	o->m[o->n].len = len;
-	o->m[o->n].tolen = to ? usa_len(to) : 0;
-	if (to)
-		o->m[o->n].to = *to;
+	o->m[o->n].tolen = usa_len(to);
+	o->m[o->n].to = *to;
 	o->n++;
 }
 
 static void send_one(struct outbox *o, unsigned i)
 {
-	ssize_t n = sendto(o->m[i].fd, o->buf[i], o->m[i].len, MSG_DONTWAIT,
-			   o->m[i].tolen ? &o->m[i].to.sa : NULL, o->m[i].tolen);
+	ssize_t n = sendto(o->m[i].fd, o->buf[i], o->m[i].len, MSG_DONTWAIT, &o->m[i].to.sa, o->m[i].tolen);
 
-	if (n < 0 && errno == ECONNREFUSED)      /* tells of an earlier packet; this one was not sent */
-		n = sendto(o->m[i].fd, o->buf[i], o->m[i].len, MSG_DONTWAIT,
-			   o->m[i].tolen ? &o->m[i].to.sa : NULL, o->m[i].tolen);
 	if (n < 0)
 		o->errors++;
 	else
@@ -266,8 +261,8 @@ static void send_run(struct outbox *o, unsigned at, unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		v[i] = (struct iovec){ o->buf[at + i], o->m[at + i].len };
-		m[i].msg_hdr = (struct msghdr){ .msg_name = o->m[at + i].tolen ? &o->m[at + i].to : NULL,
-						.msg_namelen = o->m[at + i].tolen, .msg_iov = &v[i], .msg_iovlen = 1 };
+		m[i].msg_hdr = (struct msghdr){ .msg_name = &o->m[at + i].to, .msg_namelen = o->m[at + i].tolen,
+						.msg_iov = &v[i], .msg_iovlen = 1 };
 	}
 	while (done < n) {
 		int r = sendmmsg(o->m[at].fd, m + done, n - done, MSG_DONTWAIT);

@@ -63,7 +63,7 @@ struct outbox {
 	uint8_t   buf[OUTBOX][OUTPKT_MAX];
 };
 uint8_t *outbox_next(struct outbox *o);                               /* room for OUTPKT_MAX bytes; flushes when full */
-void outbox_add(struct outbox *o, int fd, const union usa *to, size_t len);   /* what outbox_next() gave; to NULL: connected */
+void outbox_add(struct outbox *o, int fd, const union usa *to, size_t len);   /* what outbox_next() gave */
 void outbox_flush(struct outbox *o);
 
 #endif

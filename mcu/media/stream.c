@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* stream.c - frames of one tick in, encoded payloads of the packet time out
  *
- * 20 ms packets are encoded straight from the frame. Other packet times gather samples first; a private encoder takes
- * over the samples gathered by the shared one, so that a leg which changes between the two keeps its rhythm.
+ * 20 ms packets are encoded straight from the frame. Other packet times gather samples first. A private encoder begins
+ * as a copy of the one its listener has followed, state and gathered samples: G.722 with a fresh encoder is a burst at
+ * full scale in a decoder that knows another past.
  */
 #include <errno.h>
 #include <string.h>
@@ -38,6 +39,8 @@ static int gather_alloc(struct stream *s)
 
 int stream_join(struct stream *s, const struct stream *of)
 {
+	if (of->enc && s->codec->enc_copy && s->codec->enc_copy(&s->enc, of->enc))
+		return -ENOMEM;
 	if (!of->fill)
 		return 0;
 	if (gather_alloc(s))

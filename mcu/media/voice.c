@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* voice.c - one leg's sound of one tick: jitter buffer -> decoder -> frame, level, loud or not
  *
- * A leg that cannot be among the loudest is not decoded: its level is known from the header extension (RFC 6464), or
- * from the G.711 bytes themselves, and its packets are taken out of the jitter buffer at their time and dropped. Decoder
- * and sample memory come with the first packet that must be decoded and go after some seconds without need.
+ * A leg that cannot be among the loudest is not decoded: its level is known from the header extension (RFC 6464) or
+ * from the payload itself, and its packets are taken out of the jitter buffer at their time and dropped. Decoder and
+ * sample memory come with the first packet that must be decoded and go after some seconds without need.
  */
 #include <string.h>
 #include "lib/base/mem.h"
 #include "mcu/media/media_priv.h"
 
-#define FLOOR_CAP    (-46)     /* a voice or tone that never pauses is not taken for noise above FLOOR_CAP + VAD_FLOOR_DB */
+#define FLOOR_CAP    (-46)     /* what never pauses is not taken for noise when above this + VAD_FLOOR_DB */
 
 static uint32_t squares[2][256];          /* PCMU, PCMA: sample squared, by payload byte */
 

@@ -25,10 +25,10 @@
 struct metric media_metrics[M_N] = {
 	[M_RX]        = METRIC_COUNTER("conclave_media_datagrams_received_total", "Datagrams read from RTP sockets"),
 	[M_TX]        = METRIC_COUNTER("conclave_media_datagrams_sent_total", "Datagrams sent"),
-	[M_BAD]       = METRIC_COUNTER("conclave_media_bad_packets_total", "Packets that no leg could use: malformed, unknown payload type"),
+	[M_BAD]       = METRIC_COUNTER("conclave_media_bad_packets_total", "Malformed packets, unknown payload types"),
 	[M_AUTH]      = METRIC_COUNTER("conclave_media_auth_failures_total", "SRTP and SRTCP packets with a wrong tag"),
 	[M_REPLAY]    = METRIC_COUNTER("conclave_media_replays_total", "SRTP and SRTCP packets seen before or too old"),
-	[M_SOURCE]    = METRIC_COUNTER("conclave_media_foreign_packets_total", "Packets of an unexpected address or source, or on probation"),
+	[M_SOURCE]    = METRIC_COUNTER("conclave_media_foreign_packets_total", "Packets of an unexpected address or source"),
 	[M_LOOP]      = METRIC_COUNTER("conclave_media_loops_total", "Our own packets that came back"),
 	[M_LATE_PKT]  = METRIC_COUNTER("conclave_media_late_packets_total", "Packets that came after their time"),
 	[M_LOST]      = METRIC_COUNTER("conclave_media_concealed_frames_total", "Frames that were concealed"),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* media_engine.c - the whole engine over real sockets: who hears whom, mute, keys, events, continuity */
 #include "test/unit/media_peer.h"
+#include "mcu/media/media_priv.h"
 
 #define HEARS(p, hz)  assert_true(tone_level(p, hz, 400) > 2500)
 #define NOT(p, hz)    assert_true(tone_level(p, hz, 400) < 300)
@@ -268,7 +269,8 @@ static void strangers_garbage_and_replays_only_count(void **state)
 	run(300);
 	memset(b, 0xff, sizeof(b));
 	b[0] = 0x80; b[1] = 0; b[2] = (uint8_t)(p->seq >> 8); b[3] = (uint8_t)p->seq;
-	b[8] = (uint8_t)(p->ssrc >> 24); b[9] = (uint8_t)(p->ssrc >> 16); b[10] = (uint8_t)(p->ssrc >> 8); b[11] = (uint8_t)p->ssrc;
+	for (unsigned i = 0; i < 4; i++)
+		b[8 + i] = (uint8_t)(p->ssrc >> (24 - 8 * i));
 	assert_int_equal(srtp_protect(p->tx, b, &n, sizeof(b)), 0);
 	p->seq++;
 	p->ts += 160;
@@ -470,7 +472,7 @@ static void sound_is_under_way_for_less_than_sixty_milliseconds(void **state)
 		assert_true(heard > sent);
 		print_message("from packet to packet: %.1f ms\n", (double)(heard - sent) / 1000);
 		wleg_stats_of(&peers[0], &st);
-		print_message("buffer %u late %u lost %u conc %u\n", st.buffer_ms, (unsigned)st.late, (unsigned)st.lost, (unsigned)st.concealed);
+		print_message("in the buffer %u ms, concealed %u\n", st.buffer_ms, (unsigned)st.concealed);
 		if ((double)(heard - sent) / 1000 > ms)
 			ms = (double)(heard - sent) / 1000;
 		peers[0].silent = true;
@@ -479,6 +481,95 @@ static void sound_is_under_way_for_less_than_sixty_milliseconds(void **state)
 	}
 	assert_true(ms < 60 || !getenv("CONCLAVE_TIMED"));
 	engine_stop();
+}
+
+/* The shared encoder's stream goes over into a private one and back under a steady tone: neither gap nor burst. */
+static void changing_to_a_private_encoder_is_not_heard(void **state)
+{
+	static const enum mcodec codec[3] = { MCODEC_PCMA, MCODEC_G722, MCODEC_OPUS };
+	int64_t encodes;
+
+	(void)state;
+	engine_start(4, 0, 40);
+	peer_start(&peers[3], MCODEC_PCMU, 400, false);
+	for (unsigned i = 0; i < 3; i++) {
+		peer_start(&peers[i], codec[i], 1100 + 300 * i, false);
+		peers[i].silent = true;
+	}
+	run(1500);
+	for (unsigned i = 0; i < 3; i++)
+		peers[i].nheard = 0;
+	for (unsigned i = 0; i < 3; i++) {               /* each becomes a talker once; two of them hear it, it does not */
+		peers[i].silent = false;
+		run(200);
+		peers[i].silent = true;
+		run(1000);
+	}
+	run(3300);
+	encodes = metric_get(&media_metrics[M_ENCODES]);
+	run(1000);
+	encodes = metric_get(&media_metrics[M_ENCODES]) - encodes;
+	print_message("%d encodes in a second at the end\n", (int)encodes);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t w = peers[i].codec->rate / 100;
+		double lo = 1e9, hi = 0;
+
+		for (size_t at = 0; at + w <= peers[i].nheard; at += w) {
+			double e = 0;
+
+			for (size_t k = 0; k < w; k++)
+				e += (double)peers[i].heard[at + k] * peers[i].heard[at + k];
+			e = sqrt(e / (double)w);
+			if (e > 7000)
+				print_message("  %.0f at %zu ms\n", e, at / w * 10);
+			lo = e < lo ? e : lo;
+			hi = e > hi ? e : hi;
+		}
+		print_message("%s: 10 ms level between %.0f and %.0f\n", peers[i].codec->name, lo, hi);
+		assert_true(lo > 3000 && hi < 6500);     /* one tone: 4243, two: 6000 */
+	}
+	engine_stop();
+}
+
+static void every_failing_allocation_leaves_nothing_behind(void **state)
+{
+	unsigned done = 0;
+
+	(void)state;
+	for (unsigned n = 1; n < 60 && done < 3; n++) {
+		struct media_prm prm = { .ip = "127.0.0.1", .workers = 1, .port_min = 27000, .port_max = 27009 };
+		struct mleg_set s = { .send = true, .recv = true, .srtp = true, .key_len = 30, .addr = "127.0.0.1", .port = 9 };
+		struct mroom *r = NULL;
+		struct mleg *l = NULL;
+		struct media *m = NULL;
+		bool ok;
+
+		assert_int_equal(ev_loop_alloc(&prm.loop), 0);
+		mem_fail_after(n);
+		ok = !media_alloc(&m, &prm) && !mroom_alloc(&r, m, "r") && !mleg_alloc(&l, r, "l", NULL, NULL) &&
+		     !mleg_set(l, &s);
+		usleep(30000);                           /* the worker's allocations count as well */
+		mem_fail_after(0);
+		done += ok;
+		l = mem_deref(l);
+		r = mem_deref(r);
+		m = mem_deref(m);
+		mem_deref(prm.loop);
+		assert_int_equal(mem_live(), 0);
+	}
+	assert_true(done >= 3);
+}
+
+static void the_engine_ends_with_its_legs_while_packets_fly(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 10; round++) {
+		engine_start(6, 0, 40);
+		for (unsigned i = 0; i < 6; i++)
+			peer_start(&peers[i], (enum mcodec)(i % 4), 300 + 100 * i, i % 2);
+		run(100 + 17 * round);
+		engine_stop();
+	}
 }
 
 int main(int argc, char *argv[])
@@ -499,6 +590,9 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(rooms_do_not_hear_each_other_and_tones_mark_join_and_leave),
 		cmocka_unit_test(the_loudest_are_mixed_and_newcomers_need_to_be_louder),
 		cmocka_unit_test(bad_settings_are_refused),
+		cmocka_unit_test(changing_to_a_private_encoder_is_not_heard),
+		cmocka_unit_test(every_failing_allocation_leaves_nothing_behind),
+		cmocka_unit_test(the_engine_ends_with_its_legs_while_packets_fly),
 		cmocka_unit_test(sound_is_under_way_for_less_than_sixty_milliseconds),
 	};
 

@@ -157,7 +157,8 @@ static void peer_stop(struct peer *p)
 	memset(p, 0, sizeof(*p));
 }
 
-static void peer_packet(struct peer *p, uint8_t pt, bool marker, const uint8_t *payload, size_t len, uint32_t ts, int level)
+static void peer_packet(struct peer *p, uint8_t pt, bool marker, const uint8_t *payload, size_t len, uint32_t ts,
+			int level)
 {
 	uint8_t b[1500];
 	struct rtp_hdr h = { .marker = marker, .pt = pt, .seq = p->seq++, .ts = ts, .ssrc = p->ssrc };
