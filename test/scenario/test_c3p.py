@@ -353,7 +353,8 @@ def test_delete_conference_ends_everything_and_the_record_stays(uas, conf):
     assert r.code == "success"
     for dialog in (alice.focus, bob.focus, bob.audio):
         assert dialog.ended.wait(4), "every dialog ends"
-    assert alice.roster.state("active") == "false" or not alice.roster.users
+    assert alice.sub.terminated.wait(3), "the subscription ends with the conference"
+    assert alice.roster.state("active") == "false" and not alice.roster.users
     again = c3p.join(uas["alice"], focus)
     assert again.granted == "presenter"
     again.bye()
