@@ -24,6 +24,7 @@ local function foreign_identity(R)
 	local u = headers.uri(uri)
 
 	if R.from_host == "anonymous.invalid" and (R.asserted or "") == "" then return "" end
+	if uri:find("[%c%s<>\"]") then return nil end
 	if not u then
 		return uri:match("^tel:%+?[%d%-%.%(%)]+$") and uri or nil
 	end

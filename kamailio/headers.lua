@@ -49,6 +49,7 @@ end
 
 -- Is this our domain, or one of our own addresses? A phone on the same machine differs by its port.
 function M.ours(host, port)
+	host = host:lower():gsub("%.$", "")
 	if host == EDGE.domain then return true end
 	if host ~= EDGE.ip and not EDGE.aliases[host] then return false end
 	port = tonumber(port) or 0

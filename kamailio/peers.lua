@@ -24,8 +24,10 @@ function M.by_certificate()
 	return EDGE.federated[name], name
 end
 
+-- Is this one of our users, however it is spelt? "al%69ce@conclave.test." is alice.
 function M.is_local_user(user, host, port)
-	if user == "" or not headers.ours(host, port) then return false end
+	user = user:gsub("%%(%x%x)", function(h) return string.char(tonumber(h, 16)) end):lower()
+	if user == "" or user:find("[%c%s@:;<>\"]") or not headers.ours(host, port) then return false end
 	return KSR.auth_db.is_subscriber("sip:" .. user .. "@" .. EDGE.domain, "subscriber", 0) > 0
 end
 

@@ -70,8 +70,11 @@ def test_another_users_identity_is_refused(group, daemons):
 
 def test_a_trunk_may_not_speak_as_one_of_our_users(group, daemons):
     c = group.client("tcp", "127.0.0.2")
-    c.send(c.request("INVITE", ROOM, from_uri="sip:alice@conclave.test"))
-    c.wait(407)
+    for spelt in ("alice@conclave.test", "al%69ce@conclave.test", "ALICE@Conclave.Test", "alice@conclave.test.", "alice@127.0.0.1"):
+        c.send(c.request("INVITE", ROOM, from_uri="sip:" + spelt))
+        c.wait(407)
+        c.send(c.request("INVITE", ROOM, from_uri=CARRIER, extra=[f"P-Asserted-Identity: <sip:{spelt}>"]))
+        c.wait(403)
     c.send(c.request("INVITE", ROOM, from_uri=CARRIER, extra=["P-Asserted-Identity: <sip:alice@conclave.test>"]))
     assert "does not belong" in c.wait(403).get("ms-diagnostics")
 
