@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make help | all | run | test | unit | scenario | fuzz | bench | sanitize | check | install
+# `make help` lists the targets: those whose line has a ## sentence.
 SHELL   := /bin/bash
 CC      ?= gcc
 BUILD   ?= build
@@ -17,7 +17,7 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT      := -O1
 endif
 
-PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 libwebsockets inih libsystemd jansson
+PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 inih libsystemd jansson
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
 # Archives in the order of the layers, and what each may call (everything below it).
@@ -67,7 +67,12 @@ archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
 .PHONY: all help run test unit lua edge scenario fuzz bench sanitize soak check deps clean install
-all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_fork.so
+all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_fork.so ## build the daemons into BUILD (default build)
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo; echo "variables: BUILD=dir  SAN=1 (address and undefined behaviour sanitizers)  FUZZ_SECONDS=$(FUZZ_SECONDS)  SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "           RUN='options of scripts/conclave run'  PREFIX=$(PREFIX)  UNITDIR, DESTDIR for install"
 
 # One archive a folder; its unit tests and fuzzers are found by the prefix: test/unit/sip_msg.c tests lib/sip.
 define ARCHIVE_RULE
@@ -99,30 +104,46 @@ $(BUILD)/mcu: $(BUILD)/obj/mcu/main.o $(call archives,$(L_mcu))
 
 # --- tests. `make test` is all of them; long ones have targets of their own.
 FUZZ_SECONDS ?= 4
-unit: $(UNIT)
+SOAK_MINUTES ?= 30
+unit: $(UNIT) ## the unit tests
 	@set -e; for t in $^; do echo "== $$t"; $$t; done
 
-fuzz: $(FUZZ)
+fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS on its corpus
 	@set -e; for t in $^; do echo "== $$t"; mkdir -p $(BUILD)/corpus/$$(basename $$t); \
 	  $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=0 \
 	  -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$(basename $$t) $$(ls -d test/data/corpus/$$(basename $$t) 2>/dev/null); done
 
-scenario: all
+scenario: all ## calls, rosters, faults against a real group
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q test/scenario
 
+# A report of a sanitizer is a file in SAN_BUILD/reports, whatever its process did afterwards.
+SAN_BUILD := $(BUILD)-san
+SAN_TESTS ?= test/scenario/test_call.py test/scenario/test_roster.py test/scenario/test_c3p.py
+SAN_LOG   := log_path=$(abspath $(SAN_BUILD))/reports/report:print_stacktrace=1
+sanitize: ## unit tests and SAN_TESTS with sanitized daemons
+	rm -rf $(SAN_BUILD)/reports; mkdir -p $(SAN_BUILD)/reports
+	$(MAKE) SAN=1 BUILD=$(SAN_BUILD) all
+	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) $(MAKE) SAN=1 BUILD=$(SAN_BUILD) unit
+	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) CONCLAVE_BUILD=$(SAN_BUILD) \
+	  $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
+	  for f in $(SAN_BUILD)/reports/*; do [ ! -e "$$f" ] || { echo "== $$f"; cat "$$f"; s=1; }; done; exit $$s
+
+soak: all ## calls and joins for SOAK_MINUTES; memory, descriptors and sessions must not grow
+	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/soak/soak.py $(SOAK_MINUTES)
+
 # --- the edge and the operator's scripts
-deps:
+deps: ## install the Debian packages that are missing
 	scripts/install-packages
 
-run: deps
+run: deps ## build and run a group: edge, focus, media server, relay
 	$(MAKE) all
 	CONCLAVE_BUILD=$(BUILD) scripts/conclave run $(RUN)
 
 # Lua syntax, kamailio -c, focusd --check, mcu --check.
-check:
+check: ## syntax of scripts and configuration
 	CONCLAVE_BUILD=$(BUILD) scripts/conclave check
 
-lua:
+lua: ## unit tests of the edge script
 	@set -e; for t in $(sort $(wildcard test/unit_lua/*.lua)); do echo "== $$t"; lua5.1 $$t; done
 
 # Preloaded into Kamailio; see the file's head.
@@ -131,10 +152,10 @@ $(BUILD)/edge_fork.so: kamailio/edge_fork.c
 	$(CC) -std=gnu11 -g $(OPT) $(WARN) -fPIC -shared -o $@ $<
 
 # The real edge between played daemons.
-edge: $(BUILD)/edge_fork.so
+edge: $(BUILD)/edge_fork.so ## the edge between played daemons
 	CONCLAVE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider test/edge
 
-test: deps
+test: deps ## all of check lua unit fuzz edge scenario
 	$(MAKE) all
 	$(MAKE) check lua unit fuzz edge scenario
 
@@ -154,10 +175,9 @@ bench: all $(BENCH_BIN:%=$(BUILD)/bench/%)
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/bench/bench.py $(BENCH)
 
 PREFIX  ?= /usr/local
-SYSCONF ?= /etc
 UNITDIR ?= /lib/systemd/system
 LIBDIR  := $(PREFIX)/lib/conclave
-install: all
+install: all ## below PREFIX, with units for systemd
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/scripts/conclave_lib $(DESTDIR)$(LIBDIR)/kamailio/policy.d
 	install -d $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BUILD)/focusd $(BUILD)/mcu $(DESTDIR)$(PREFIX)/sbin/
@@ -171,7 +191,7 @@ install: all
 	  sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); done
 	install -D -m 644 systemd/conclave.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/conclave.conf
 
-clean:
+clean: ## remove build directories
 	rm -rf build build-san
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
