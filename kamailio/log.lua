@@ -7,9 +7,16 @@ local function clean(s)
 	return (s:gsub("[%c]", "?"))
 end
 
+-- In UTC to the millisecond, as the daemons write it: confctl sorts the lines of all parts.
+local function now()
+	local s, ms = KSR.pv.gete("$TV(Sn)"):match("^(%d+)%.(%d%d%d)")
+
+	return os.date("!%Y-%m-%dT%H:%M:%S", tonumber(s)) .. "." .. (ms or "000")
+end
+
 local function line(text)
 	return "why call=" .. clean(KSR.pv.gete("$ci")) .. " " .. clean(text) .. " method=" .. clean(KSR.pv.gete("$rm")) ..
-		os.date(" at=%Y-%m-%dT%H:%M:%S") .. "\n"
+		" at=" .. now() .. "\n"
 end
 
 function M.step(text)  KSR.info(line(text)) end

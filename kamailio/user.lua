@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Registered users: calls between them, and requests that a daemon starts towards one (dial-out, REFER).
+-- Where such a request goes is decided here, never by a Route header: request.lua removed those.
 local log    = require("log")
 local reply  = require("reply")
 local auth   = require("auth")
@@ -54,9 +55,9 @@ function M.is_side(callid, addr)
 	return KSR.htable.sht_gete("dialogs", callid .. ">" .. addr) ~= ""
 end
 
--- A daemon's request outside a dialog: to a registered user, else where the operator's policy says.
+-- A daemon's request outside a dialog: to one of our users, else (other domains, numbers) where the operator's policy says.
 function M.from_daemon(R)
-	if headers.ours(R.host, R.rport) then
+	if headers.ours(R.host, R.rport) and M.known(R) then
 		if not lookup(R) then return end
 		return relay_to_client(R)
 	end
@@ -64,6 +65,10 @@ function M.from_daemon(R)
 
 	if not verdict then return reply.refuse(403, "Forbidden", "dial-out") end
 	if type(verdict) == "string" then KSR.pv.sets("$du", verdict) end
+	local to = KSR.pv.gete("$du") ~= "" and KSR.pv.gete("$du") or R.ruri
+
+	if headers.ours_uri(headers.uri(to)) then return reply.refuse(482, "Loop Detected", "loop") end
+	if to:find("transport=tls", 1, true) then KSR.corex.set_send_socket_name("peer_tls") end
 	relay_to_client(R)
 end
 

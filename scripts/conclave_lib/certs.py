@@ -154,15 +154,18 @@ class Certs:
 
         servers = [self.ca("root")[0]] + [self.ca(r)[0] for r in ROLES]
         fed = self.lay.path("ca", "federation")
+        crossed = [os.path.join(fed, n) for n in sorted(os.listdir(fed)) if n.endswith(".pem")]
         join("servers.pem", servers)
-        join("peers.pem", servers + [os.path.join(fed, n) for n in sorted(os.listdir(fed)) if n.endswith(".pem")])
-        join("daemons.pem", [self.lay.path("ca", f"{r}-anchor.pem") for r in ("focus", "mcu")])
+        join("peers.pem", servers + crossed)
+        # For connections of the edge to where no profile of its own exists: MCUs that were announced, and trusted domains.
+        anchors = [self.lay.path("ca", f"{r}-anchor.pem") for r in ("focus", "mcu")]
+        join("outgoing.pem", anchors + ([self.ca("root")[0]] + crossed if crossed else []))
 
     def listing(self):
         rows = []
         for d in ("ca", "ca/federation", "certs"):
             for n in sorted(os.listdir(self.lay.path(d))):
-                if not n.endswith(".pem") or n in ("servers.pem", "peers.pem", "daemons.pem"):
+                if not n.endswith(".pem") or n in ("servers.pem", "peers.pem", "outgoing.pem"):
                     continue
                 path = self.lay.path(d, n)
                 text = openssl("x509", "-in", path, "-noout", "-subject", "-enddate", "-nameopt", "compat").splitlines()

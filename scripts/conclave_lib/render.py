@@ -113,7 +113,7 @@ def tls_cfg(lay):
     return "\n".join([
         section("server:default", "client-facing", None, False),
         section(f"server:{lay.at('peer')}", "edge-1", "peers.pem", True),
-        section("client:default", "edge-1", "daemons.pem", True),
+        section("client:default", "edge-1", "outgoing.pem", True),
         section(f"client:{lay.at('focus_sip')}", "edge-1", "focus-anchor.pem", True),
         section(f"client:{lay.at('mcu_sip')}", "edge-1", "mcu-anchor.pem", True),
     ])

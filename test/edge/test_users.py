@@ -126,6 +126,35 @@ def test_a_daemon_dials_a_registered_user_but_no_stranger(group, daemons):
     assert "not allowed" in out.wait(403).get("ms-diagnostics")
 
 
+def test_a_conference_dials_out_by_a_trunk_where_the_policy_says_so(group, daemons):
+    focus, mcu = daemons
+    t = Client(group.addr["sip"]["udp"], "udp", source="127.0.0.2")
+    policy = group.path("etc/policy.d/60-out.lua")
+    with open(policy, "w") as f:
+        f.write("return { allow_dial_out = function(r) if r.user:match('^%+49') then return 'sip:" + t.me + "' end end }")
+    try:
+        assert conclave("reload", "--dir", group.dir).returncode == 0
+        out = mcu.out()
+        out.send(out.request("INVITE", "sip:+4930@conclave.test", from_uri=AV, contact=f"<{AV};oc-mcu=mcu-1>;isfocus", body=SDP))
+        invite = t.wait("INVITE")
+        t.send(reply_to(invite, 200, "OK", f"<sip:+4930@{t.me}>", tag="tt"))
+        ok = out.wait(200)
+        out.ack(ok, ok.get("Contact").split("<")[1].split(">")[0], routes_of(ok))
+        t.wait("ACK")
+        mcu.answer = focus_accepts
+        t.send(t.request("BYE", AV + ";oc-mcu=mcu-1", from_uri="sip:+4930@conclave.test", callid=invite.get("Call-ID"), tag="tt",
+                         to=AV, to_tag="ft1", routes=invite.all("Record-Route")))
+        assert mcu.wait("BYE").get("Conclave-Access").startswith("trunk;media=any")
+        t.wait(200)
+        out.send(out.request("INVITE", "sip:+1234@conclave.test", from_uri=AV))
+        out.wait(403)
+        out.send(out.request("INVITE", "sip:lobby@conclave.test", from_uri=AV))
+        out.wait(403)
+    finally:
+        os.unlink(policy)
+        assert conclave("reload", "--dir", group.dir).returncode == 0
+
+
 class Ws(Client):
     """SIP over a secure WebSocket, as far as a test needs it."""
 
