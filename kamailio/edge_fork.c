@@ -2,11 +2,11 @@
 /*
  * edge_fork.c - preloaded into Kamailio 5.6: each of its processes gets OpenSSL state of its own
  *
- * Kamailio's tls module initialises OpenSSL 3 before it forks, with an allocator in shared memory. OpenSSL keeps its error queue and its
- * random generators in thread-local slots, so after the fork all workers hold pointers to the same shared error queue, and two
- * failing handshakes at once free the same strings: the edge dies. (Kamailio 5.7 has a setting for it, 5.6 of Debian 12 has not.)
- * Here the child of every fork forgets the slots that it inherited; OpenSSL makes new ones at the first use. The old ones stay where
- * they are: they belong to the parent.
+ * Kamailio's tls module initialises OpenSSL 3 before it forks, with an allocator in shared memory. OpenSSL keeps
+ * its error queue and its random generators in thread-local slots, so after the fork all workers hold pointers to
+ * the same shared error queue, and two failing handshakes at once free the same strings: the edge dies. (Kamailio
+ * 5.7 has a setting for it, 5.6 of Debian 12 has not.) Here the child of every fork forgets the slots that it
+ * inherited; OpenSSL makes new ones at the first use. The old ones stay where they are: they belong to the parent.
  */
 #include <pthread.h>
 #include <stddef.h>
