@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <time.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/trace.h"
@@ -239,8 +240,14 @@ static void on_event(uint64_t wall_ms, const char *text, unsigned lost, void *ar
 {
 	struct events *e = arg;
 
+	time_t s = (time_t)(wall_ms / 1000);
+	struct tm tm;
+	char when[32];
+
 	e->lost += lost;
-	json_array_append_new(e->list, json_pack("{s:I,s:s}", "ms", (json_int_t)wall_ms, "what", text));
+	gmtime_r(&s, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	json_array_append_new(e->list, json_pack("{s:s,s:I,s:s}", "time", when, "ms", (json_int_t)(wall_ms % 1000), "text", text));
 }
 
 static json_t *on_why(struct app *a, struct jsonsock_req *rq, const json_t *q)

@@ -121,7 +121,7 @@ def _edge_events(top, call_id):
                 if f"why call={call_id} " not in line:
                     continue
                 when = re.search(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?", line)
-                yield (when.group(0) if when else "").ljust(23, "0") if when else "-", "edge", line.split(f"why call={call_id} ", 1)[1].strip()
+                yield (when.group(0) if when else "").ljust(23, "0") if when else "-", "edge", line.split(f"why call={call_id} ", 1)[1].split(" at=")[0].strip()
     except OSError:
         return
 
@@ -134,7 +134,7 @@ def _why(a):
         except Problem as e:
             silent.append(f"{part}: {e}")
     found += _edge_events(a.dir, a.call_id)
-    found.sort()
+    found.sort(key=lambda e: e[0])                                  # stable: what a part wrote in one millisecond keeps its order
     if a.json:
         print(json.dumps({"events": [dict(zip(("time", "part", "text"), e)) for e in found], "silent": silent}))
     else:
