@@ -6,7 +6,6 @@
  */
 #include <pthread.h>
 #include "test/unit/media_peer.h"
-#include "mcu/media/media_priv.h"
 
 static double cpu(clockid_t c)
 {
@@ -24,7 +23,7 @@ static struct cost measure(enum mcodec codec, bool srtp, unsigned n, unsigned ms
 {
 	struct cost c;
 	double t0, w0;
-	int64_t late, skipped, enc, dec;
+	int64_t late, left_out, enc, dec;
 
 	engine_start(n, 0, (uint16_t)(2 * n + 2));
 	for (unsigned i = 0; i < n; i++) {
@@ -34,7 +33,7 @@ static struct cost measure(enum mcodec codec, bool srtp, unsigned n, unsigned ms
 	}
 	run(1500);
 	late = metric_get(&media_metrics[M_LATE_TICK]);
-	skipped = metric_get(&media_metrics[M_SKIPPED]);
+	left_out = metric_get(&media_metrics[M_SKIPPED]);
 	enc = metric_get(&media_metrics[M_ENCODES]);
 	dec = metric_get(&media_metrics[M_DECODES]);
 	metric_set(&media_metrics[M_SLOT_MAX], 0);
@@ -46,7 +45,7 @@ static struct cost measure(enum mcodec codec, bool srtp, unsigned n, unsigned ms
 	t0 = cpu(CLOCK_MONOTONIC) - t0;
 	c.us_per_leg = (worker_cpu() - w0) * 1e6 / t0 / n;
 	c.late = metric_get(&media_metrics[M_LATE_TICK]) - late;
-	c.skipped = metric_get(&media_metrics[M_SKIPPED]) - skipped;
+	c.skipped = metric_get(&media_metrics[M_SKIPPED]) - left_out;
 	c.encodes = (double)(metric_get(&media_metrics[M_ENCODES]) - enc) / t0 / 50;
 	c.decodes = (double)(metric_get(&media_metrics[M_DECODES]) - dec) / t0 / 50;
 	c.max_us = metric_get(&media_metrics[M_SLOT_MAX]);
