@@ -10,6 +10,7 @@
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/notify.h"
+#include "focusd/pin.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -217,12 +218,14 @@ static json_t *on_add(struct app *a, const json_t *in)
 	int policy = policy_find(text_of(in, "policy")), err;
 	const json_t *trunk = json_object_get(in, "trunk");
 	struct conf_prm prm = { .organizer = *org ? org : "rooms", .domain = a->cfg.domain, .name = name, .subject = name,
-				.types = a->cfg.mcu_types, .pin = *pin ? pin : NULL, .trunk_ok = !trunk || json_is_true(trunk) };
+				.types = a->cfg.mcu_types, .trunk_ok = !trunk || json_is_true(trunk) };
 	char id[33];
 	struct conf *c;
 
 	if (!room_name_valid(name))
 		return error("a room's name has 1 to 64 letters, digits or -._+ (it is the user part of its address)");
+	if (*org && !room_name_valid(org))
+		return error("an organizer is the user part of an address: 1 to 64 letters, digits or -._+");
 	if (policy < 0)
 		return error("policy is closedAuthenticated, openAuthenticated or anonymous");
 	if (*pin && (strlen(pin) < 4 || strlen(pin) > 16))
@@ -234,6 +237,11 @@ static json_t *on_add(struct app *a, const json_t *in)
 	err = conf_add(&c, &a->confs, &prm);
 	if (err)
 		return error(err == -EEXIST ? "a room of this name exists" : "out of memory");
+	err = pin_set(a, c, pin);
+	if (err) {
+		conf_remove(&a->confs, c);
+		return error("the PIN cannot be sealed, see focusd's log");
+	}
 	c->updated_s = app_wall_s();
 	log_info(admin, "room %s added: %s", name, c->focus_uri);
 	return json_pack("{s:b,s:s,s:s,s:s}", "ok", 1, "name", c->name, "id", c->conf_id, "uri", c->focus_uri);
@@ -362,7 +370,7 @@ static json_t *execute(struct app *a, const json_t *in)
 		if (commands[i].any)
 			return commands[i].any(a, in);
 		c = find_conf(a, text_of(in, "conf"));
-		return c ? commands[i].conf(a, c, in)
+		return c && !c->removing ? commands[i].conf(a, c, in)
 			 : error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
 	}
 	return error("unknown cmd; one of list show add end remove lock mute kick role stats loglevel why drain");

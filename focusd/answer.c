@@ -2,6 +2,7 @@
 /* answer.c - see answer.h */
 #include <errno.h>
 #include "focusd/answer.h"
+#include "focusd/life.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -45,10 +46,15 @@ static void on_committed(int err, void *arg)
 	if (err) {
 		trace(l->st, 503, "the store failed");
 		sip_replyf(l->st, 503, DIAG_NONE, "the conference store cannot be written, try again later");
-	} else {
-		trace(l->st, l->code, l->text);
-		sip_reply(l->st, &r);
+		goto out;
 	}
+	trace(l->st, l->code, l->text);
+	err = sip_reply(l->st, &r);
+	if (err && err != -EALREADY && err != -ESHUTDOWN) {      /* too large, or not fit to be sent: say at least that */
+		log_warn(sip, "answer %d cannot be written: %s", l->code, strerror(-err));
+		sip_replyf(l->st, err == -EMSGSIZE ? 513 : 500, DIAG_NONE, "the answer cannot be written");
+	}
+out:
 	mem_deref(l);
 }
 
@@ -100,16 +106,21 @@ void answer_c3p(struct app *a, struct sip_st *st, int code, struct buf *b, enum 
 
 /* --- requests of ours */
 struct late_request {
+	LIST_ENTRY(late_request) le;
 	struct app     *app;
+	struct sip_ct  *ct;
 	struct sip_dlg *dlg;
 	const char     *method, *ctype;
 	char           *hdrs, *body;
 };
+static LIST_HEAD(, late_request) requests = LIST_HEAD_INITIALIZER(requests);
 
 static void on_request_destroy(void *arg)
 {
 	struct late_request *l = arg;
 
+	LIST_REMOVE(l, le);
+	mem_deref(l->ct);
 	mem_deref(l->dlg);
 	mem_deref(l->hdrs);
 	mem_deref(l->body);
@@ -118,12 +129,25 @@ static void on_request_destroy(void *arg)
 static void on_said(int err, const struct sip_msg *m, void *arg)
 {
 	struct late_request *l = arg;
+	struct endpoint *e = endpoint_find_tag(&l->app->confs, str_c(l->dlg->local_tag));
+	bool gone = m && sip_msg_scode(m) == 481;
+	struct app *a = l->app;
 
 	if (m && sip_msg_scode(m) < 200)
 		return;
 	if (err || sip_msg_scode(m) >= 300)      /* some clients never answer an INFO: harmless */
 		log_debug(sip, "%s in dialog %s: %s", l->method, l->dlg->call_id, err ? strerror(-err) : "refused");
 	mem_deref(l);
+	if (gone && e)                           /* but this one has no such dialog any more */
+		life_focus_gone(a, e, false);
+}
+
+void say_stop(void)
+{
+	struct late_request *l;
+
+	while ((l = LIST_FIRST(&requests)))
+		mem_deref(l);
 }
 
 static void on_request_committed(int err, void *arg)
@@ -132,7 +156,7 @@ static void on_request_committed(int err, void *arg)
 
 	if (!err) {
 		trace_add(l->dlg->call_id, "%s sent to the client", l->method);
-		err = sip_dlg_request(l->app->sip, NULL, l->dlg, l->method, l->hdrs, l->ctype, str_c(l->body ? l->body : ""), on_said, l);
+		err = sip_dlg_request(l->app->sip, &l->ct, l->dlg, l->method, l->hdrs, l->ctype, str_c(l->body ? l->body : ""), on_said, l);
 	}
 	if (err)
 		mem_deref(l);
@@ -144,6 +168,7 @@ void say_later(struct app *a, struct sip_dlg *dlg, const char *method, const cha
 
 	if (!l)
 		return;
+	LIST_INSERT_HEAD(&requests, l, le);
 	l->app    = a;
 	l->dlg    = mem_ref(dlg);
 	l->method = method;

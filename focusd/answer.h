@@ -26,7 +26,9 @@ void answer_error(struct app *a, struct sip_st *st, int code, enum diag diag, co
 /* A C3P body built by the caller in b (freed here). */
 void answer_c3p(struct app *a, struct sip_st *st, int code, struct buf *b, enum diag diag, const char *text);
 
-/* A request of ours inside a focus dialog, after the commit; nobody waits for the answer. Keeps the dialog alive. */
+/* A request of ours inside a focus dialog, after the commit; nobody waits for the answer (a 481 ends the endpoint). Keeps
+ * the dialog alive. */
+void say_stop(void);                     /* at shutdown, behind store_flush(): forgets those unanswered */
 void say_later(struct app *a, struct sip_dlg *dlg, const char *method, const char *hdrs, const char *ctype, struct str body);
 
 #endif

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <time.h>
 #include "focusd/factory.h"
+#include "focusd/mculink.h"
 #include "focusd/mcunews.h"
 #include "focusd/notify.h"
+#include "focusd/pin.h"
 #include "focusd/store.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
@@ -49,6 +51,13 @@ static void on_turn(void *arg)
 	persist_turn(a);
 }
 
+static void hold_legs(struct app *a, struct conf *c, uint64_t now)
+{
+	for (struct endpoint *e = c->eps; e; e = e->hh.next)
+		if (e->needs_focus && !e->drop_at_ms && !user_has(e->user, SESSION_FOCUS))
+			e->drop_at_ms = now + (uint64_t)a->cfg.focus_hold_s * 1000;
+}
+
 /* What came from the store goes on: MCUs are asked, every subscriber gets a full document of the next version. */
 void app_resume(struct app *a)
 {
@@ -64,6 +73,7 @@ void app_resume(struct app *a)
 			continue;
 		c->chg_full = true;
 		confs_changed(&a->confs, c);
+		hold_legs(a, c, now);
 		TAILQ_FOREACH(s, &c->subs, le) {
 			if (s->flags & SUB_AUTOEXTEND)
 				s->expires_at_s = app_wall_s() + a->cfg.sub_default_s;
@@ -80,6 +90,7 @@ static void on_store_failed(int err, void *arg)
 	int64_t next_id = a->confs.next_id;
 
 	(void)err;
+	a->reads++;
 	notify_fini(a);
 	persist_forget(a);
 	confs_fini(&a->confs);
@@ -155,8 +166,10 @@ static int start_store(struct app *a, char *err, size_t errsz)
 {
 	struct store_prm p = { .loop = a->loop, .path = a->cfg.store_path, .sync_full = cstr_eq(a->cfg.store_sync, "full"),
 			       .turncb = on_turn, .failcb = on_store_failed, .arg = a };
-	int rc = store_alloc(&a->store, &p, err, errsz);
+	int rc = pin_start(a, err, errsz);
 
+	if (!rc)
+		rc = store_alloc(&a->store, &p, err, errsz);
 	if (!rc)
 		rc = persist_load(a);
 	return rc;
@@ -176,6 +189,7 @@ int app_start(struct app *a, char *err, size_t errsz)
 	a->confs.arg    = a;
 	a->started_ms   = ev_now_ms(a->loop);
 	uas_init();
+	mculink_init();
 	rc = factory_alloc(&a->factory);
 	if (!rc)
 		rc = start_tls(a, err, errsz);
@@ -198,7 +212,8 @@ void app_reload(struct app *a)
 {
 	char err[256] = "";
 
-	if (tls_ctx_reload(a->server_tls, err, sizeof(err)) || tls_ctx_reload(a->client_tls, err, sizeof(err)))
+	if (tls_ctx_reload(a->server_tls, err, sizeof(err)) || tls_ctx_reload(a->client_tls, err, sizeof(err)) ||
+	    http_srv_reload(a->http) || http_cli_reload(a->mcus))
 		log_error(app, "certificates not reloaded: %s", err);
 	else
 		log_info(app, "certificates reloaded");
@@ -206,22 +221,26 @@ void app_reload(struct app *a)
 		log_error(app, "[log] level: cannot be read");
 }
 
+/* First whoever waits is answered, while everything is still here; then what could call back ends, then the model. */
 void app_stop(struct app *a)
 {
-	if (a->store)
+	if (a->store) {
+		mculink_stop(a);
 		store_flush(a->store);
+	}
 	announce_stop();
-	tmr_fini(&a->sweep);
+	sweep_stop(a);
+	say_stop();
 	tmr_fini(&a->announce);
 	a->admin   = mem_deref(a->admin);
 	a->http    = mem_deref(a->http);
 	a->metrics = mem_deref(a->metrics);
 	a->mcus    = mem_deref(a->mcus);
 	a->sip     = mem_deref(a->sip);
-	if (a->store)
-		notify_fini(a);
+	notify_fini(a);
 	confs_fini(&a->confs);
 	a->store      = mem_deref(a->store);
+	a->seal       = mem_deref(a->seal);
 	a->factory    = mem_deref(a->factory);
 	a->server_tls = mem_deref(a->server_tls);
 	a->client_tls = mem_deref(a->client_tls);

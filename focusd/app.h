@@ -15,6 +15,7 @@ struct http_cli;
 struct store;
 struct factory;
 struct sub;
+struct seal;
 
 struct app {
 	struct focusd_cfg  cfg;
@@ -24,6 +25,7 @@ struct app {
 	struct http_srv   *http, *metrics;
 	struct http_cli   *mcus;             /* HTTPS client towards the MCUs */
 	struct store      *store;
+	struct seal       *seal;             /* of pass codes, pin.c */
 	struct factory    *factory;
 	struct jsonsock   *admin;
 	struct confs       confs;
@@ -33,6 +35,7 @@ struct app {
 	char              *notify_url;       /* where MCUs reach us */
 	char              *contact_host;
 	bool               draining, loading, resume_due;
+	unsigned           reads;            /* times the state was read back after a failed commit */
 	uint64_t           started_ms;
 };
 
@@ -49,6 +52,7 @@ void persist_on_gone(enum dirt_kind kind, int64_t id, void *arg);
 
 /* --- sweep.c: once a second */
 void sweep_start(struct app *a);
+void sweep_stop(struct app *a);
 
 /* --- announce.c: tells the edge which nodes and MCUs there are */
 void announce_now(struct app *a);               /* also used when an MCU comes or goes */

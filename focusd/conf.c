@@ -268,8 +268,10 @@ void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_mcu_state st, cons
 	if (cstr_set(&c->mcu_node, node) || cstr_set(&c->mcu_instance, instance))
 		st = CONF_MCU_NONE;
 	c->mcu_state = st;
-	if (st != CONF_MCU_READY)
+	if (st != CONF_MCU_READY) {
 		c->mcu_version = 0;
+		c->mcu_stale = c->mcu_syncing = false;
+	}
 	if (shown != (st == CONF_MCU_READY)) {
 		c->chg_view = true;
 		confs_changed(cs, c);

@@ -41,6 +41,9 @@ struct dirt {
 };
 
 #define EP_MAX_MEDIA 4
+#define USER_MAX_EPS 16                  /* as many as a document tells of */
+#define USER_MAX_SUBS 16
+#define MAX_NAME 256                     /* bytes of a display name; longer ones are cut */
 struct ep_media {
 	char *id, *type, *label, *status;
 	bool  in_blocked, out_blocked;       /* msci:media-ingress-filter, -egress-filter */
@@ -65,6 +68,7 @@ struct endpoint {
 	uint64_t           refreshed_ms;     /* monotonic: last request of the client, or last probe */
 	unsigned           misses;           /* unanswered probes */
 	bool               probing;
+	bool               mentioned;        /* mcunews.c: in the report at hand */
 	/* the MCU leg */
 	char              *call_id;          /* Call-ID of the media INVITE */
 	char              *ticket;           /* until the leg is connected */
@@ -88,6 +92,7 @@ struct user {
 	enum conf_role  role;
 	enum conf_auth  auth;
 	TAILQ_HEAD(, endpoint) eps;
+	unsigned        neps, nsubs;
 };
 
 struct conf {
@@ -124,7 +129,7 @@ struct conf {
 	char           **gone;               /* entities of users that left, to be told */
 	unsigned         ngone, gone_size;
 	TAILQ_HEAD(, sub) subs;
-	unsigned         nsubs;
+	unsigned         nsubs, nsplit;      /* nsplit: those in the middle of a full document in portions */
 	uint64_t         published_ms;       /* monotonic, of the last document */
 };
 
@@ -169,9 +174,10 @@ void conf_review_end(struct confs *cs, struct conf *c, int64_t now_ms, int64_t g
 
 /* --- users and endpoints */
 struct user *user_find(const struct conf *c, const char *entity);
-struct user *user_find_caller(const struct conf *c, const char *caller);
+/* By the identity that the edge asserted: a trunk may claim anybody's, so only users known in the same way count. */
+struct user *user_find_caller(const struct conf *c, const char *caller, enum conf_auth auth);
 int  user_add(struct user **up, struct confs *cs, struct conf *c, const char *entity, const char *caller,
-	      const char *display, enum conf_role role, enum conf_auth auth);
+	      const char *display, enum conf_role role, enum conf_auth auth);  /* -EEXIST, -ENOMEM */
 void user_remove(struct confs *cs, struct user *u);                    /* with its endpoints */
 void user_set_role(struct confs *cs, struct user *u, enum conf_role role);
 void user_touch(struct confs *cs, struct user *u);                     /* dirty and changed */
@@ -182,7 +188,7 @@ const char *user_role_name(const struct user *u);
 struct endpoint *endpoint_find(const struct conf *c, const char *entity);
 struct endpoint *endpoint_find_tag(const struct confs *cs, struct str tag);
 struct endpoint *endpoint_find_instance(const struct user *u, enum conf_session s, const char *instance);
-int  endpoint_add(struct endpoint **ep, struct confs *cs, struct user *u, const char *entity, enum conf_session s);
+int  endpoint_add(struct endpoint **ep, struct confs *cs, struct user *u, const char *entity, enum conf_session s);   /* -E2BIG, -ENOMEM */
 void endpoint_bind(struct confs *cs, struct endpoint *e, struct sip_dlg *dlg, const char *local_tag);  /* takes dlg */
 void endpoint_remove(struct confs *cs, struct endpoint *e, bool keep_user);   /* the user goes with its last one unless kept */
 void endpoint_touch(struct confs *cs, struct endpoint *e);             /* dirty, and the user changed */

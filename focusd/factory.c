@@ -77,12 +77,21 @@ static void drop(struct app *a, struct mcu *m, const char *why)
 	mem_deref(instance);
 }
 
+#define MAX_FIGURE 1000000u              /* of users, conferences, load: more is a mistake */
+
 static unsigned attr_u(const struct xml_node *n, const char *name, unsigned dflt)
 {
 	const char *s = xml_attr(n, NULL, name);
 	uint64_t v;
 
 	return s && str_u64(str_c(s), &v) == 0 && v <= 1000000000u ? (unsigned)v : dflt;
+}
+
+static unsigned figure(const struct xml_node *n, const char *name, unsigned dflt)
+{
+	unsigned v = attr_u(n, name, dflt);
+
+	return v < MAX_FIGURE ? v : MAX_FIGURE;
 }
 
 static bool contact_valid(const char *s)         /* goes into a header of ours: IP:PORT and nothing else */
@@ -101,11 +110,11 @@ static int update(struct mcu *m, const struct xml_node *h)
 	for (int i = 0; i < 3; i++)
 		if (cstr_eq(state, states[i]))
 			m->state = (enum mcu_state)i;
-	m->conferences     = attr_u(h, "conferences", 0);
-	m->users           = attr_u(h, "users", 0);
-	m->max_conferences = attr_u(h, "maxConferences", 1000);
-	m->max_users       = attr_u(h, "maxUsers", 1000);
-	m->load            = attr_u(h, "load", 0);
+	m->conferences     = figure(h, "conferences", 0);
+	m->users           = figure(h, "users", 0);
+	m->max_conferences = figure(h, "maxConferences", 1000);
+	m->max_users       = figure(h, "maxUsers", 1000);
+	m->load            = figure(h, "load", 0);
 	m->announced       = 0;
 	m->misses          = 0;
 	return err ? -ENOMEM : 0;
@@ -146,8 +155,8 @@ int factory_ping(struct app *a, const struct xml_node *h, const char **why)
 	bool fresh = false;
 	int err;
 
-	*why = "health needs id, instance, url (https://...) and contact (IP:PORT)";
-	if (!id_valid(id) || !instance || !url || strncmp(url, "https://", 8) || !contact_valid(xml_attr(h, NULL, "contact")))
+	*why = "health needs id, type, instance, url (https://...) and contact (IP:PORT)";
+	if (!id_valid(id) || !id_valid(instance) || !id_valid(xml_attr(h, NULL, "type")) || !url || strlen(url) > 256 || strncmp(url, "https://", 8) || !contact_valid(xml_attr(h, NULL, "contact")))
 		return -EBADMSG;
 	m = factory_find(a, id);
 	if (m && !cstr_eq(m->instance, instance)) {

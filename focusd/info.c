@@ -140,7 +140,7 @@ static void on_delete_conference(struct cmd_ctx *x)
 /* --- executed by an MCU */
 struct relay {
 	struct app     *app;
-	struct sip_dlg *dlg;
+	char           *tag;             /* of the dialog: it may be another object, or gone, when the answer comes */
 	char           *request_id, *from, *to, *command, *entity[5];
 };
 
@@ -148,7 +148,7 @@ static void on_relay_destroy(void *arg)
 {
 	struct relay *r = arg;
 
-	mem_deref(r->dlg);
+	mem_deref(r->tag);
 	mem_deref(r->request_id);
 	mem_deref(r->from);
 	mem_deref(r->to);
@@ -167,7 +167,7 @@ static struct relay *relay_start(struct cmd_ctx *x)
 	if (!r)
 		return NULL;
 	r->app = x->rq->app;
-	r->dlg = mem_ref(x->rq->ep->dlg);
+	r->tag = mem_ref(x->rq->ep->local_tag);
 	err |= cstr_set(&r->request_id, x->req->request_id);
 	err |= cstr_set(&r->from, x->req->to);
 	err |= cstr_set(&r->to, x->req->from);
@@ -187,12 +187,13 @@ static void on_mcu_answer(int err, const char *reason, const struct c3p_resp *re
 	struct relay *r = arg;
 	struct c3p_env env = { .request_id = r->request_id, .from = r->from, .to = r->to };
 	struct c3p_keys keys = { r->entity[0], r->entity[1], r->entity[2], r->entity[3], r->entity[4] };
+	const struct endpoint *e = endpoint_find_tag(&r->app->confs, str_c(r->tag));
 	struct buf b;
 
 	(void)resp;
 	buf_init(&b, 0);
-	if (!c3p_simple_response(&b, &env, err ? C3P_FAILURE : C3P_SUCCESS, r->command, err ? failure_reason(err, reason) : NULL, &keys))
-		say_later(r->app, r->dlg, "INFO", NULL, C3P_CTYPE, buf_view(&b));
+	if (e && !c3p_simple_response(&b, &env, err ? C3P_FAILURE : C3P_SUCCESS, r->command, err ? failure_reason(err, reason) : NULL, &keys))
+		say_later(r->app, e->dlg, "INFO", NULL, C3P_CTYPE, buf_view(&b));
 	buf_fini(&b);
 	mem_deref(r);
 }

@@ -123,22 +123,17 @@ static void replace_old(struct uas_req *rq, struct user *u, const char *endpoint
 	endpoint_remove(&rq->app->confs, old, true);
 }
 
-static int make_endpoint(struct uas_req *rq, struct endpoint **ep, struct user *u, const char *entity, uint32_t session_s)
+static int make_endpoint(struct uas_req *rq, struct endpoint **ep, struct user *u, const char *entity, uint32_t session_s,
+			 struct sip_dlg *dlg)
 {
 	struct confs *cs = &rq->app->confs;
-	struct sip_dlg *dlg;
 	struct endpoint *e;
 	char *joined;
-	int err = sip_dlg_uas(&dlg, rq->m, sip_st_to_tag(rq->st));
+	int err = endpoint_add(&e, cs, u, entity, SESSION_FOCUS);
 
 	if (err)
 		return err;
-	err = endpoint_add(&e, cs, u, entity, SESSION_FOCUS);
-	if (err) {
-		mem_deref(dlg);
-		return err;
-	}
-	endpoint_bind(cs, e, dlg, sip_st_to_tag(rq->st));
+	endpoint_bind(cs, e, mem_ref(dlg), sip_st_to_tag(rq->st));
 	joined = app_utc(app_wall_s());
 	cstr_set(&e->joined, joined);
 	cstr_set(&e->instance, rq->caller.instance);
@@ -150,17 +145,35 @@ static int make_endpoint(struct uas_req *rq, struct endpoint **ep, struct user *
 	return 0;
 }
 
+static void refuse_admit(struct uas_req *rq, int err)
+{
+	if (err == -EBADMSG)
+		answer_error(rq->app, rq->st, 400, DIAG_NONE, "a dialog needs a Contact");
+	else if (err == -EEXIST)
+		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "a user of this name is known in another way");
+	else if (err == -E2BIG)
+		answer_error(rq->app, rq->st, 480, DIAG_ENDPOINT, "too many endpoints of this user");
+	else
+		answer_error(rq->app, rq->st, 503, DIAG_NONE, "out of memory");
+}
+
 static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role role, uint32_t session_s, const char *session)
 {
 	struct confs *cs = &rq->app->confs;
 	const char *name = au->user.display_text && *au->user.display_text ? au->user.display_text : rq->caller.display;
-	struct user *u = user_find(rq->conf, rq->caller.entity);
+	struct user *u = user_find_caller(rq->conf, rq->caller.entity, caller_auth(&rq->caller));
 	struct endpoint *e, *other = endpoint_find(rq->conf, au->endpoint);
+	struct sip_dlg *dlg = NULL;
 	bool fresh = !u;
-	int err = 0;
+	int err;
 
 	if (other && other->user != u) {
 		answer_error(rq->app, rq->st, 400, DIAG_ENDPOINT, "this endpoint entity belongs to somebody else");
+		return;
+	}
+	err = sip_dlg_uas(&dlg, rq->m, sip_st_to_tag(rq->st));
+	if (err) {                               /* before anything of his is replaced */
+		refuse_admit(rq, err);
 		return;
 	}
 	conf_activate(cs, rq->conf, app_wall_s());
@@ -169,13 +182,13 @@ static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role 
 	else
 		replace_old(rq, u, au->endpoint);
 	if (!err)
-		err = make_endpoint(rq, &e, u, au->endpoint, session_s);
+		err = make_endpoint(rq, &e, u, au->endpoint, session_s, dlg);
+	mem_deref(dlg);
 	if (err) {
 		if (u && TAILQ_EMPTY(&u->eps))
 			user_remove(cs, u);
 		life_review(rq->app, rq->conf);
-		answer_error(rq->app, rq->st, err == -EBADMSG ? 400 : 503, DIAG_NONE,
-			     err == -EBADMSG ? "a dialog needs a Contact" : "out of memory");
+		refuse_admit(rq, err);
 		return;
 	}
 	metric_inc(&joins);
@@ -188,8 +201,7 @@ static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role 
 void join_on_invite(struct uas_req *rq)
 {
 	struct add_user au = { 0 };
-	struct policy_caller who = { .entity = rq->caller.entity, .auth = caller_auth(&rq->caller),
-				     .trunk = rq->caller.access == ACCESS_TRUNK };
+	struct policy_caller who = { .entity = rq->caller.entity, .auth = caller_auth(&rq->caller) };
 	char session[96];
 	enum conf_role role;
 	enum policy_no no;
@@ -200,7 +212,7 @@ void join_on_invite(struct uas_req *rq)
 
 	metric_register(&joins, 1);
 	metric_register(&refused, 1);
-	if (!rq->caller.entity) {
+	if (caller_auth(&rq->caller) == AUTH_NONE) {     /* what a trunk asserts proves nothing */
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "joining the focus needs an authenticated user");
 		return;
 	}
@@ -217,7 +229,7 @@ void join_on_invite(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 404, DIAG_CONF_URI, "the conference has expired");
 		goto out;
 	}
-	who.present = user_find(rq->conf, rq->caller.entity);
+	who.present = user_find_caller(rq->conf, rq->caller.entity, who.auth);
 	no = policy_admit(rq->conf, &who, (unsigned)rq->app->cfg.max_users, &role);
 	if (no != POLICY_OK) {
 		metric_inc(&refused);

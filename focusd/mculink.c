@@ -23,18 +23,25 @@ static struct metric metrics[] = {
 };
 
 struct call {
+	TAILQ_ENTRY(call) le;
 	struct app *app;
 	mculink_cb *cb;
 	void       *arg;
+	struct http_call *http;
+	bool        posted;              /* else it waits for its commit */
 	char       *url, *what;          /* what: "addUser alice@.../ID", for the log */
 	uint64_t    timeout_ms;
 	struct buf  body;
 };
 
+static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);         /* all that wait for a commit or an answer */
+static bool stopping;
+
 static void on_call_destroy(void *arg)
 {
 	struct call *k = arg;
 
+	TAILQ_REMOVE(&calls, k, le);
 	mem_deref(k->url);
 	mem_deref(k->what);
 	buf_fini(&k->body);
@@ -53,11 +60,39 @@ static void finish(struct call *k, int err, const char *reason, const struct c3p
 	mem_deref(k);
 }
 
+/* Before the HTTP client goes: whoever waits for an answer is told, while there still is something to tell it to. */
+void mculink_stop(struct app *a)
+{
+	struct call *k, *next;
+
+	(void)a;
+	stopping = true;
+	for (k = TAILQ_FIRST(&calls); k; k = next) {
+		mculink_cb *cb = k->cb;
+
+		next  = TAILQ_NEXT(k, le);
+		k->cb = NULL;
+		if (cb)
+			cb(-ECANCELED, "serverBusy", NULL, k->arg);
+		if (k->posted) {
+			mem_deref(k->http);
+			mem_deref(k);
+		}
+	}
+}
+
+void mculink_init(void)
+{
+	stopping = false;
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+}
+
 static void on_http(int err, int status, struct str body, void *arg)
 {
 	struct call *k = arg;
 	struct c3p_resp r;
 
+	k->http = mem_deref(k->http);
 	if (err) {
 		finish(k, err, "timeout", NULL);
 		return;
@@ -78,9 +113,12 @@ static void on_committed(int err, void *arg)
 {
 	struct call *k = arg;
 
+	if (stopping)
+		err = -ECANCELED;
 	if (!err) {
 		metric_inc(&metrics[0]);
-		err = http_post(k->app->mcus, NULL, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms,
+		k->posted = true;
+		err = http_post(k->app->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms,
 				on_http, k);
 	}
 	if (err)
@@ -92,12 +130,13 @@ static struct call *begin(struct app *a, const char *url, const char *to, const 
 			  const struct user *by, struct xmlw *w)
 {
 	static unsigned long counter;
-	struct call *k = mem_zalloc(sizeof(*k), on_call_destroy);
+	struct call *k = stopping ? NULL : mem_zalloc(sizeof(*k), on_call_destroy);
 	char id[40], epoch[16];
 	struct c3p_env env = { .request_id = id, .from = c ? c->focus_uri : a->contact_host, .to = to };
 
 	if (!k)
 		return NULL;
+	TAILQ_INSERT_TAIL(&calls, k, le);
 	buf_init(&k->body, 1024 * 1024);
 	k->app        = a;
 	k->timeout_ms = ANSWER_MS;
@@ -151,8 +190,9 @@ int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
 	k->cb  = cb;
 	k->arg = arg;
 	k->timeout_ms = PROBE_MS;
+	k->posted = true;
 	if (!err)
-		err = http_post(a->mcus, NULL, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), PROBE_MS, on_http, k);
+		err = http_post(a->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), PROBE_MS, on_http, k);
 	if (err)
 		mem_deref(k);
 	return err;
@@ -201,12 +241,14 @@ static int add_conference(struct app *a, struct conf *c, const struct mcu *m, mc
 struct waiter {
 	TAILQ_ENTRY(waiter) le;
 	char             *key;
+	uint32_t          epoch;
 	mculink_ready_cb *cb;
 	void             *arg;
 };
 static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
 
-struct placement { struct app *app; char *key, *node, *instance, *tried; unsigned tries; uint32_t epoch; };
+/* reads: the state may be read back from the store meanwhile, and then knows nothing of a placement */
+struct placement { struct app *app; char *key, *node, *instance, *tried; unsigned tries, reads; uint32_t epoch; };
 
 static void on_placement_destroy(void *arg)
 {
@@ -223,13 +265,13 @@ static void on_waiter_destroy(void *arg)
 	mem_deref(((struct waiter *)arg)->key);
 }
 
-static void wake(const char *key, int err, const char *reason)
+static void wake(const char *key, uint32_t epoch, int err, const char *reason)
 {
 	struct waiter *w, *next;
 
 	for (w = TAILQ_FIRST(&waiters); w; w = next) {
 		next = TAILQ_NEXT(w, le);
-		if (!cstr_eq(w->key, key))
+		if (!cstr_eq(w->key, key) || w->epoch != epoch)
 			continue;
 		TAILQ_REMOVE(&waiters, w, le);
 		w->cb(err, reason, w->arg);
@@ -245,15 +287,20 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 	struct placement *p = arg;
 	struct conf *c = conf_find_key(&p->app->confs, p->key);
 
+	const struct mcu *m = factory_find(p->app, p->node);
+
 	(void)resp;
 	if (err == -EPROTO && cstr_eq(reason, "conferenceExists"))
 		err = 0;
 	if (!c || !c->active || c->epoch != p->epoch) {
-		wake(p->key, -ENOENT, "conferenceDoesntExist");
+		wake(p->key, p->epoch, -ENOENT, "conferenceDoesntExist");
 		mem_deref(p);
-	} else if (!err && factory_find(p->app, p->node)) {
+	} else if (p->reads != p->app->reads || c->mcu_state != CONF_MCU_ADDING) {
+		wake(p->key, p->epoch, -EBUSY, "serverBusy");
+		mem_deref(p);
+	} else if (!err && m && cstr_eq(m->instance, p->instance)) {
 		conf_set_mcu(&p->app->confs, c, CONF_MCU_READY, p->node, p->instance);
-		wake(p->key, 0, "");
+		wake(p->key, p->epoch, 0, "");
 		mem_deref(p);
 	} else {
 		place(p);
@@ -265,7 +312,7 @@ static void give_up(struct placement *p, struct conf *c, const char *reason)
 	log_warn(factory, "%s: no MCU: %s", p->key, reason);
 	if (c)
 		conf_set_mcu(&p->app->confs, c, CONF_MCU_NONE, NULL, NULL);
-	wake(p->key, -EBUSY, reason);
+	wake(p->key, p->epoch, -EBUSY, reason);
 	mem_deref(p);
 }
 
@@ -305,8 +352,9 @@ int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *ar
 	w = mem_zalloc(sizeof(*w), on_waiter_destroy);
 	if (!w)
 		return -ENOMEM;
-	w->key = mem_ref(c->key);
-	w->cb  = cb;
+	w->key   = mem_ref(c->key);
+	w->epoch = c->epoch;
+	w->cb    = cb;
 	w->arg = arg;
 	if (c->mcu_state == CONF_MCU_ADDING) {
 		TAILQ_INSERT_TAIL(&waiters, w, le);
@@ -321,8 +369,8 @@ int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *ar
 	p->app   = a;
 	p->key   = mem_ref(c->key);
 	p->epoch = c->epoch;
+	p->reads = a->reads;
 	conf_set_mcu(&a->confs, c, CONF_MCU_ADDING, NULL, NULL);
-	metric_register(metrics, 2);
 	place(p);
 	return 0;
 }

@@ -14,6 +14,9 @@ struct mcu;
  * resp: when the MCU answered, else NULL. */
 typedef void (mculink_cb)(int err, const char *reason, const struct c3p_resp *resp, void *arg);
 
+void mculink_init(void);
+void mculink_stop(struct app *a);        /* at shutdown, before the store is flushed: everybody is called with -ECANCELED */
+
 int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg);      /* at once, no commit */
 
 /* The conference has an MCU: at once when it has, else after getMCU and addConference on it (up to three servers). */

@@ -111,15 +111,19 @@ static void drop_unmentioned(struct app *a, struct conf *c, const struct xml_nod
 {
 	struct endpoint *e, *tmp;
 
-	HASH_ITER(hh, c->eps, e, tmp) {
-		bool mentioned = e->session != SESSION_AV || e->status == EP_PENDING;
+	for (e = c->eps; e; e = e->hh.next)
+		e->mentioned = e->session != SESSION_AV || e->status == EP_PENDING;
+	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user"))
+		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint")) {
+			const char *entity = xml_attr(n, NULL, "entity");
 
-		for (const struct xml_node *u = xml_child(users, NULL, "user"); u && !mentioned; u = xml_next(u, NULL, "user"))
-			for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n && !mentioned; n = xml_next(n, NULL, "endpoint"))
-				mentioned = cstr_eq(xml_attr(n, NULL, "entity"), e->entity);
-		if (!mentioned)
+			e = entity ? endpoint_find(c, entity) : NULL;
+			if (e)
+				e->mentioned = true;
+		}
+	HASH_ITER(hh, c->eps, e, tmp)
+		if (!e->mentioned)
 			life_leg_gone(a, e);
-	}
 }
 
 static void apply(struct app *a, struct conf *c, const struct xml_node *info)
@@ -148,11 +152,15 @@ static uint32_t version_of(const struct xml_node *info)
 }
 
 /* --- asking for all of it */
-struct sync { struct app *app; char *key; uint32_t epoch; };
+struct sync { struct app *app; char *key, *node, *instance; uint32_t epoch; };
 
 static void on_sync_destroy(void *arg)
 {
-	mem_deref(((struct sync *)arg)->key);
+	struct sync *y = arg;
+
+	mem_deref(y->key);
+	mem_deref(y->node);
+	mem_deref(y->instance);
 }
 
 static void on_synced(int err, const char *reason, const struct c3p_resp *resp, void *arg)
@@ -161,7 +169,8 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 	struct conf *c = conf_find_key(&y->app->confs, y->key);
 	const struct xml_node *info = resp ? xml_child(resp->cmd, NULL, "conference-info") : NULL;
 
-	if (c && c->epoch == y->epoch && c->active) {
+	/* another MCU may have the conference by now: what the old one says is no news */
+	if (c && c->epoch == y->epoch && c->active && cstr_eq(c->mcu_node, y->node) && cstr_eq(c->mcu_instance, y->instance)) {
 		c->mcu_syncing = false;
 		if (!err && info && version_of(info) >= c->mcu_version) {
 			c->mcu_stale   = false;
@@ -185,9 +194,11 @@ void mcunews_sync(struct app *a, struct conf *c)
 	y = mem_zalloc(sizeof(*y), on_sync_destroy);
 	if (!y)
 		return;
-	y->app   = a;
-	y->key   = mem_ref(c->key);
-	y->epoch = c->epoch;
+	y->app      = a;
+	y->key      = mem_ref(c->key);
+	y->node     = mem_ref(c->mcu_node);
+	y->instance = mem_ref(c->mcu_instance);
+	y->epoch    = c->epoch;
 	metric_inc(&metrics[M_SYNCS]);
 	if (mculink_get_conference(a, c, on_synced, y))
 		mem_deref(y);
@@ -202,7 +213,6 @@ void mcunews_lost(struct app *a, struct conf *c)
 
 	log_warn(conf, "%s: its MCU %s is lost", c->key, c->mcu_node ? c->mcu_node : "?");
 	conf_set_mcu(&a->confs, c, CONF_MCU_NONE, NULL, NULL);
-	c->mcu_stale = c->mcu_syncing = false;
 	HASH_ITER(hh, c->eps, e, tmp)
 		if (e->session == SESSION_AV && e->status != EP_PENDING) {
 			trace_add(e->call_id, "%s: leg lost with its MCU", e->user->entity);
@@ -276,6 +286,16 @@ static void reply_c3p(struct http_req *rq, const struct c3p_req *r, enum c3p_cod
 	buf_fini(&b);
 }
 
+/* One that was taken for dead, or lost the conference to another, ends it when it is told so (409). */
+static bool from_its_mcu(const struct conf *c, const struct c3p_req *r)
+{
+	struct c3p_uri u;
+
+	if (c->mcu_state == CONF_MCU_NONE)
+		return false;
+	return c3p_uri_decode(&u, str_c(r->from)) || str_empty(u.mcu) || !c->mcu_node || str_eq(u.mcu, str_c(c->mcu_node));
+}
+
 static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
 	const struct xml_node *info = xml_child(r->cmd, NULL, "conference-info");
@@ -288,9 +308,9 @@ static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *
 		http_reply(rq, 400, NULL, STR_NULL);
 		return;
 	}
-	if (!c || !c->active || c->epoch != epoch) {
+	if (!c || !c->active || c->epoch != epoch || !from_its_mcu(c, r)) {
 		metric_inc(&metrics[M_REFUSED]);
-		log_warn(conf, "notification for %s, epoch %s: not here", xml_attr(info, NULL, "entity"), r->epoch);
+		log_warn(conf, "notification of %s, epoch %s: not here", r->from, r->epoch);
 		http_reply(rq, 409, NULL, STR_NULL);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include "focusd/life.h"
 #include "focusd/mculink.h"
+#include "focusd/mcunews.h"
 #include "focusd/policy.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
@@ -25,7 +26,8 @@ static struct metric metrics[] = {
 struct invite {                          /* one media INVITE on its way to a 302; survives its conference */
 	struct app    *app;
 	struct sip_st *st;
-	char          *key, *entity, *call_id, *ticket;
+	char          *key, *entity, *call_id, *ticket, *user;
+	char          *node;             /* the MCU that was asked */
 	bool           plain_ok, retried, over;
 };
 
@@ -38,6 +40,8 @@ static void on_invite_destroy(void *arg)
 	mem_deref(i->entity);
 	mem_deref(i->call_id);
 	mem_deref(i->ticket);
+	mem_deref(i->user);
+	mem_deref(i->node);
 }
 
 static struct endpoint *endpoint_of(const struct invite *i)
@@ -97,22 +101,30 @@ static void on_ready(int err, const char *reason, void *arg)
 						      : "no conferencing server can take this call now");
 }
 
+/* That server lost the conference or its life. One that is only slow keeps it: its legs are still talking there. */
+static bool mcu_lost(int err, const char *reason)
+{
+	return err == -EPROTO ? cstr_eq(reason, "conferenceDoesntExist")
+			      : err == -ECONNREFUSED || err == -ECONNRESET || err == -EPIPE || err == -EHOSTUNREACH;
+}
+
 static void on_added(int err, const char *reason, const struct c3p_resp *resp, void *arg)
 {
 	struct invite *i = arg;
 	struct endpoint *e = endpoint_of(i);
-	struct conf *c = e ? e->user->conf : NULL;
+	struct conf *c = conf_find_key(&i->app->confs, i->key);
 
 	(void)resp;
 	if (i->over || !e) {                     /* cancelled meanwhile, or thrown out */
-		if (!err && c)
-			mculink_delete_user(i->app, c, e->user->entity, e->entity, NULL, NULL);
+		if (!err && c && c->active)
+			mculink_delete_user(i->app, c, i->user, i->entity, NULL, NULL);
 		refuse(i, 480, DIAG_CONF_URI, "the conference has ended");
 	} else if (!err) {
 		redirect(i, e);
-	} else if (!i->retried && (err != -EPROTO || cstr_eq(reason, "conferenceDoesntExist"))) {
-		i->retried = true;               /* that server lost the conference or its life: another one */
-		conf_set_mcu(&i->app->confs, c, CONF_MCU_NONE, NULL, NULL);
+	} else if (!i->retried && mcu_lost(err, reason)) {
+		i->retried = true;
+		if (c->mcu_state == CONF_MCU_READY && cstr_eq(c->mcu_node, i->node))     /* else another call has seen to it */
+			mcunews_lost(i->app, c);
 		if (mculink_ensure(i->app, c, on_ready, i))
 			refuse(i, 503, DIAG_MCU_URI, "out of memory");
 	} else {
@@ -127,7 +139,7 @@ static void announce_user(struct invite *i)
 
 	if (!e)
 		refuse(i, 480, DIAG_CONF_URI, "the conference has ended");
-	else if (mculink_add_user(i->app, e->user->conf, e, &p, on_added, i))
+	else if (cstr_set(&i->node, e->user->conf->mcu_node) || mculink_add_user(i->app, e->user->conf, e, &p, on_added, i))
 		refuse(i, 503, DIAG_MCU_URI, "the conferencing server cannot be reached");
 }
 
@@ -144,7 +156,7 @@ static void on_cancel(struct sip_st *st, void *arg)
 static struct user *find_user(const struct uas_req *rq)
 {
 	if (caller_auth(&rq->caller) != AUTH_NONE)
-		return user_find(rq->conf, rq->caller.entity);
+		return user_find_caller(rq->conf, rq->caller.entity, caller_auth(&rq->caller));
 	return NULL;                             /* every unauthenticated call is somebody of its own */
 }
 
@@ -221,11 +233,14 @@ static void start(struct uas_req *rq, enum conf_role role)
 			user_remove(&rq->app->confs, u);
 		mem_deref(i);
 		life_review(rq->app, rq->conf);
-		answer_error(rq->app, rq->st, 503, DIAG_NONE, "out of memory");
+		answer_error(rq->app, rq->st, err == -E2BIG ? 480 : err == -EEXIST ? 403 : 503, DIAG_NONE,
+			     err == -E2BIG ? "too many endpoints of this user"
+			     : err == -EEXIST ? "a user of this name is known in another way" : "out of memory");
 		return;
 	}
 	i->entity = mem_ref(e->entity);
 	i->ticket = mem_ref(e->ticket);
+	i->user   = mem_ref(u->entity);
 	life_review(rq->app, rq->conf);
 	sip_st_set_cb(rq->st, on_cancel, NULL, i);
 	if (mculink_ensure(rq->app, rq->conf, on_ready, i))

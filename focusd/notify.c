@@ -2,6 +2,7 @@
 /* notify.c - subscriptions and the path of a document to them, see notify.h; rendering is in notify_doc.c */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "focusd/notify_priv.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
@@ -28,10 +29,37 @@ static void clear_queue(struct sub *s)
 	s->nqueue = 0;
 }
 
+void sub_rest_clear(struct sub *s)
+{
+	if (s->rest && s->conf)
+		s->conf->nsplit--;
+	for (unsigned i = 0; i < s->nrest; i++)
+		mem_deref(s->rest[i]);
+	free(s->rest);
+	s->rest  = NULL;
+	s->nrest = s->rest_at = 0;
+}
+
+int sub_rest_fill(struct sub *s)
+{
+	struct conf *c = s->conf;
+
+	sub_rest_clear(s);
+	s->rest = malloc((c->nusers + 1) * sizeof(*s->rest));
+	if (!s->rest)
+		return -ENOMEM;
+	c->nsplit++;
+	for (const struct user *u = c->users; u; u = u->hh.next)
+		if (user_visible(u))
+			s->rest[s->nrest++] = mem_ref(u->entity);
+	return 0;
+}
+
 static void on_sub_destroy(void *arg)
 {
 	struct sub *s = arg;
 
+	sub_rest_clear(s);
 	clear_queue(s);
 	mem_deref(s->ct);
 	mem_deref(s->dlg);
@@ -39,6 +67,14 @@ static void on_sub_destroy(void *arg)
 	mem_deref(s->user_entity);
 	mem_deref(s->event_id);
 	mem_deref(s->contact);
+}
+
+static void count_for_user(const struct sub *s, int n)
+{
+	struct user *u = user_find(s->conf, s->user_entity);
+
+	if (u && (n > 0 || u->nsubs))            /* may be another one of that name, who came after */
+		u->nsubs += (unsigned)n;
 }
 
 int sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm)
@@ -63,6 +99,7 @@ int sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm)
 	TAILQ_INSERT_TAIL(&s->conf->subs, s, le);
 	HASH_ADD_KEYPTR(hh, a->subs_by_tag, s->local_tag, strlen(s->local_tag), s);
 	s->conf->nsubs++;
+	count_for_user(s, 1);
 	confs_mark(&a->confs, &s->dirt);
 	confs_changed(&a->confs, s->conf);
 	metric_set(&metrics[M_SUBS], (int64_t)HASH_COUNT(a->subs_by_tag));
@@ -107,20 +144,31 @@ void sub_detach(struct app *a, struct sub *s)
 {
 	TAILQ_REMOVE(&s->conf->subs, s, le);
 	s->conf->nsubs--;
+	count_for_user(s, -1);
+	sub_rest_clear(s);
 	s->conf = NULL;
 	HASH_DELETE(hh, a->subs_by_tag, s);
 	if (s->dirt.on)
 		TAILQ_REMOVE(&a->confs.dirty, &s->dirt, le);
 	s->dirt.on = false;
 	store_del(a->store, STORE_SUB, s->dirt.id);
+	s->dying = true;
 	TAILQ_INSERT_TAIL(&a->dying, s, le);
 	metric_set(&metrics[M_SUBS], (int64_t)HASH_COUNT(a->subs_by_tag));
 }
 
 static void bury(struct sub *s)
 {
+	s->dying = false;
 	TAILQ_REMOVE(&s->app->dying, s, le);
 	mem_deref(s);
+}
+
+/* Its last document may still wait for the commit: it stays until that has come. */
+void sub_settled(struct sub *s)
+{
+	if (s->dying && !s->nqueue && !s->due)
+		bury(s);
 }
 
 /* A subscription that cannot be reached any more (RFC 6665 4.2.2). */
@@ -131,7 +179,7 @@ static void give_up(struct sub *s, int code)
 	if (s->conf)
 		sub_end(s->app, s, "");
 	else
-		bury(s);
+		sub_settled(s);
 }
 
 static void fall_behind(struct sub *s)
@@ -209,10 +257,14 @@ static void send_next(struct sub *s)
 		s->nqueue--;
 		memmove(s->queue, s->queue + 1, s->nqueue * sizeof(s->queue[0]));
 	}
-	if (!s->conf && (!s->nqueue || err)) {
-		bury(s);
+	if (!s->conf) {
+		if (err)
+			clear_queue(s);
+		sub_settled(s);
 		return;
 	}
+	if (s->rest && !s->nqueue)
+		confs_changed(&s->app->confs, s->conf);          /* the next portion */
 	if (err) {
 		log_warn(conf, "subscription of %s: NOTIFY not sent: %s", s->user_entity, strerror(-err));
 		s->retry_at_ms = ev_now_ms(s->app->loop) + RETRY_MS;
@@ -222,6 +274,8 @@ static void send_next(struct sub *s)
 
 void sub_push(struct sub *s, struct doc *d)
 {
+	if (!s->conf && !s->dying)
+		return;                          /* the model was thrown away meanwhile */
 	if (s->nqueue == SUB_QUEUE) {
 		struct doc *first = s->ct ? mem_ref(s->queue[0]) : NULL;     /* the one under way stays */
 
@@ -277,7 +331,10 @@ void notify_fini(struct app *a)
 		TAILQ_REMOVE(&s->conf->subs, s, le);
 		if (s->dirt.on)
 			TAILQ_REMOVE(&a->confs.dirty, &s->dirt, le);
+		s->dirt.on = false;
 		HASH_DELETE(hh, a->subs_by_tag, s);
+		sub_rest_clear(s);
+		s->conf = NULL;                  /* a document that waits for its commit may hold s */
 		mem_deref(s);
 	}
 	while ((s = TAILQ_FIRST(&a->dying)))

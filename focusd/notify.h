@@ -30,7 +30,11 @@ struct sub {
 	struct sip_ct   *ct;                     /* NOTIFY under way */
 	struct doc      *queue[SUB_QUEUE];
 	unsigned         nqueue;
+	unsigned         due;                    /* documents for it that wait for their commit */
 	bool             want_full;              /* a full document is owed; partial ones are skipped until then */
+	bool             dying;                  /* on the app's list, until its queue is out */
+	char           **rest;                   /* a full document in portions: entities of users not yet told */
+	unsigned         nrest, rest_at;
 	const char      *ending;                 /* reason of the final NOTIFY, "" for none; NULL: goes on */
 	uint64_t         retry_at_ms;            /* monotonic; 0: may be sent to */
 };

@@ -12,6 +12,7 @@
 #include "lib/base/mem.h"
 
 #define FRAME_BYTES 2048u                /* what a document has besides its users, at most */
+#define NOMEM_MS    1000u                /* a document that could not be made is tried again */
 
 static void on_doc_destroy(void *arg)
 {
@@ -34,6 +35,7 @@ struct delivery {
 	struct app *app;
 	struct sub *sub;                 /* one, or NULL: all of the conference */
 	char       *key;
+	int64_t     conf_id;             /* another one may have that key by then */
 	struct doc *doc;
 };
 
@@ -46,7 +48,7 @@ static void on_delivery_destroy(void *arg)
 	mem_deref(v->doc);
 }
 
-static void to_all(struct app *a, struct conf *c, struct doc *d)
+static void to_all(struct conf *c, struct doc *d)
 {
 	struct sub *s, *next;
 
@@ -55,7 +57,6 @@ static void to_all(struct app *a, struct conf *c, struct doc *d)
 		if (!s->want_full && !(s->flags & SUB_OWN_VERSION) && d->version > s->last_version)
 			sub_push(s, d);
 	}
-	(void)a;
 }
 
 static void on_committed(int err, void *arg)
@@ -63,12 +64,16 @@ static void on_committed(int err, void *arg)
 	struct delivery *v = arg;
 	struct conf *c;
 
-	if (!err && v->sub) {
-		sub_push(v->sub, v->doc);
+	if (v->sub) {
+		v->sub->due--;
+		if (err)
+			sub_settled(v->sub);
+		else
+			sub_push(v->sub, v->doc);
 	} else if (!err) {
 		c = conf_find_key(&v->app->confs, v->key);
-		if (c)
-			to_all(v->app, c, v->doc);
+		if (c && c->dirt.id == v->conf_id)
+			to_all(c, v->doc);
 	}
 	mem_deref(v);
 }
@@ -83,6 +88,9 @@ static void deliver(struct app *a, struct conf *c, struct sub *s, struct doc *d)
 	v->sub = mem_ref(s);
 	v->key = mem_ref(c->key);
 	v->doc = mem_ref(d);
+	v->conf_id = c->dirt.id;
+	if (s)
+		s->due++;
 	store_defer(a->store, on_committed, v);
 }
 
@@ -126,29 +134,49 @@ static void send_split(struct app *a, struct sub *s, struct roster_doc rd, struc
 	confs_mark(&a->confs, &s->dirt);
 }
 
-static struct user **all_users(const struct conf *c, unsigned *n)
+/* The next portion of a full document. Each follows when the one before has left, so a large roster needs no large queue;
+ * what changes meanwhile goes between them, whole users as always. */
+static void send_portion(struct app *a, struct conf *c, struct sub *s, bool first)
 {
-	struct user **v = malloc((c->nusers + 1) * sizeof(*v));
+	struct roster_doc rd = { .conf = c, .full = first };
+	struct user **users = malloc((s->nrest - s->rest_at + 1) * sizeof(*users));
+	size_t limit = limit_of(a, s), bytes = FRAME_BYTES;
 
-	*n = 0;
-	for (struct user *u = c->users; v && u; u = u->hh.next)
-		if (user_visible(u))
-			v[(*n)++] = u;
-	return v;
+	if (!users) {
+		s->want_full = true;
+		return;
+	}
+	for (; s->rest_at < s->nrest; s->rest_at++) {
+		struct user *u = user_find(c, s->rest[s->rest_at]);
+		size_t size = u && user_visible(u) ? roster_user_size(u) : 0;
+
+		if (rd.nusers && bytes + size > limit)
+			break;
+		if (size)
+			users[rd.nusers++] = u;
+		bytes += size;
+	}
+	rd.users = users;
+	if (first || rd.nusers) {
+		send_part(a, s, &rd);
+		confs_mark(&a->confs, &s->dirt);
+	}
+	if (s->rest_at == s->nrest)
+		sub_rest_clear(s);
+	free(users);
 }
 
 /* --- full documents that are owed */
 static void send_full(struct app *a, struct conf *c, struct sub *s, struct doc **shared)
 {
 	struct roster_doc rd = { .conf = c, .version = c->version, .full = true };
-	struct user **users;
-	unsigned n;
 
 	if (!*shared)
 		*shared = render(&rd);
 	if (!*shared)
 		return;
 	s->want_full = false;
+	sub_rest_clear(s);
 	if ((*shared)->text.l <= limit_of(a, s)) {
 		if (s->flags & SUB_OWN_VERSION) {        /* shrank back, but its versions go on */
 			send_part(a, s, &rd);
@@ -159,17 +187,14 @@ static void send_full(struct app *a, struct conf *c, struct sub *s, struct doc *
 		}
 		return;
 	}
-	users = all_users(c, &n);
-	if (!users) {
-		s->want_full = true;
-		return;
-	}
 	if (!(s->flags & SUB_OWN_VERSION)) {
 		s->flags      |= SUB_OWN_VERSION;
 		s->own_version = c->version;
 	}
-	send_split(a, s, rd, users, n);
-	free(users);
+	if (sub_rest_fill(s))
+		s->want_full = true;
+	else
+		send_portion(a, c, s, true);
 }
 
 /* The final NOTIFY carries the state where somebody waits for it: an unsubscribe (RFC 6665 4.4.1), the conference's end. */
@@ -194,23 +219,23 @@ static void end_sub(struct app *a, struct conf *c, struct sub *s)
 	if (d)
 		deliver(a, c, s, d);
 	sub_detach(a, s);
-	if (!d && !s->nqueue) {
-		TAILQ_REMOVE(&a->dying, s, le);
-		mem_deref(s);
-	}
 	mem_deref(d);
+	sub_settled(s);
 }
 
-static void serve_subs(struct app *a, struct conf *c)
+/* What a subscription is owed; between two documents (paced) portions only: newcomers wait, one full document serves them all. */
+static void serve_subs(struct app *a, struct conf *c, bool paced)
 {
 	struct doc *full = NULL;
 	struct sub *s, *next;
 
 	for (s = TAILQ_FIRST(&c->subs); s; s = next) {
 		next = TAILQ_NEXT(s, le);
-		if (s->want_full && !s->retry_at_ms && !s->ending)
+		if (s->want_full && !s->retry_at_ms && !s->ending && !paced)
 			send_full(a, c, s, &full);
-		if (s->ending)
+		else if (s->rest && !s->want_full && !s->nqueue && !s->due && !s->ending)
+			send_portion(a, c, s, false);
+		if (s->ending && !paced)
 			end_sub(a, c, s);
 	}
 	mem_deref(full);
@@ -222,7 +247,7 @@ static bool has_news(const struct conf *c)
 	return c->chg_state || c->chg_desc || c->chg_view || c->chg_full || c->ngone || !TAILQ_EMPTY(&c->changed_users);
 }
 
-static void publish(struct app *a, struct conf *c)
+static bool publish(struct app *a, struct conf *c)
 {
 	struct roster_doc rd = { .conf = c, .full = c->chg_full, .desc = c->chg_desc, .view = c->chg_view };
 	struct user *u, **users;
@@ -236,7 +261,7 @@ static void publish(struct app *a, struct conf *c)
 	rd.state = c->chg_state;
 	users = malloc((c->nusers + 1) * sizeof(*users));
 	if (!users)
-		return;                          /* stays marked: the next turn tries again */
+		return false;                    /* stays marked */
 	TAILQ_FOREACH(u, &c->changed_users, changed_le)
 		if (user_visible(u))
 			users[n++] = u;
@@ -261,6 +286,7 @@ static void publish(struct app *a, struct conf *c)
 	}
 	mem_deref(d);
 	free(users);
+	return true;
 }
 
 static uint64_t due_in(const struct app *a, const struct conf *c)
@@ -275,6 +301,15 @@ void notify_on_pace(void *arg)
 	(void)arg;                               /* the turn's end does it */
 }
 
+/* Nobody may hold on to a conference that goes. */
+static void end_all(struct app *a, struct conf *c)
+{
+	struct sub *s;
+
+	TAILQ_FOREACH(s, &c->subs, le)
+		sub_end(a, s, "noresource");
+}
+
 void notify_turn(struct app *a)
 {
 	struct conf *c, *next;
@@ -285,14 +320,18 @@ void notify_turn(struct app *a)
 	for (c = TAILQ_FIRST(&a->confs.changed); c; c = next) {
 		next = TAILQ_NEXT(c, changed_le);
 		in = has_news(c) && c->active && !c->removing ? due_in(a, c) : 0;
-		if (in) {                        /* newcomers wait too: one full document serves all of them */
+		if (!in && has_news(c) && !publish(a, c))
+			in = NOMEM_MS;
+		if (in) {
 			if (!wait || in < wait)
 				wait = in;
+			if (c->nsplit)
+				serve_subs(a, c, true);
 			continue;
 		}
-		if (has_news(c))
-			publish(a, c);
-		serve_subs(a, c);
+		if (c->removing)
+			end_all(a, c);
+		serve_subs(a, c, false);
 		conf_told(&a->confs, c);
 		if (c->removing)
 			conf_remove(&a->confs, c);

@@ -12,6 +12,9 @@ struct doc {
 };
 void sub_push(struct sub *s, struct doc *d);           /* takes a reference; sends when nothing is under way */
 void sub_detach(struct app *a, struct sub *s);
+void sub_settled(struct sub *s);                       /* a document for it is not coming: a dying one may be through */
+int  sub_rest_fill(struct sub *s);                     /* all visible users are to be told */
+void sub_rest_clear(struct sub *s);
 void notify_on_pace(void *arg);
 
 #endif

@@ -42,6 +42,16 @@ static uint32_t reserve(uint32_t *ceiling, const struct sip_dlg *d)
 	return *ceiling;
 }
 
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+static const char *or_null(const char *s)
+{
+	return *s ? s : NULL;
+}
+
 /* media as one text: "id|type|label|status|in|out\n"; none of them may hold '|' (checked where they come in) */
 static char *media_text(const struct endpoint *e)
 {
@@ -50,8 +60,9 @@ static char *media_text(const struct endpoint *e)
 
 	buf_init(&b, 0);
 	for (unsigned i = 0; i < e->nmedia; i++)
-		buf_printf(&b, "%s|%s|%s|%s|%d|%d\n", e->media[i].id, e->media[i].type, e->media[i].label ? e->media[i].label : "",
-			   e->media[i].status ? e->media[i].status : "", e->media[i].in_blocked, e->media[i].out_blocked);
+		buf_printf(&b, "%s|%s|%s|%s|%d|%d\n", or_empty(e->media[i].id), or_empty(e->media[i].type),
+			   or_empty(e->media[i].label), or_empty(e->media[i].status), e->media[i].in_blocked,
+			   e->media[i].out_blocked);
 	s = b.err ? NULL : str_dup(buf_view(&b));
 	buf_fini(&b);
 	return s;
@@ -189,7 +200,7 @@ static int load_user(int64_t id, const struct store_val *v, unsigned n, void *ar
 	int err;
 
 	(void)n;
-	if (!c || !v[1].s)
+	if (!c || !v[1].s || user_find(c, v[1].s))
 		return 0;
 	err = user_add(&u, &l->a->confs, c, v[1].s, v[2].s, v[3].s, (enum conf_role)v[4].i, (enum conf_auth)v[5].i);
 	if (err)
@@ -236,7 +247,7 @@ static int load_media(struct endpoint *e, struct str text)
 
 			snprintf(f[k], sizeof(f[k]), STR_FMT, STR_ARG(v));
 		}
-		err = endpoint_set_media(e, i, f[0], f[1], f[2], f[3], f[4][0] == '1', f[5][0] == '1');
+		err = endpoint_set_media(e, i, f[0], or_null(f[1]), or_null(f[2]), or_null(f[3]), f[4][0] == '1', f[5][0] == '1');
 	}
 	return err;
 }
@@ -250,7 +261,7 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	int err;
 
 	(void)n;
-	if (!u || !v[1].s)
+	if (!u || !v[1].s || endpoint_find(u->conf, v[1].s) || u->neps >= USER_MAX_EPS)
 		return 0;
 	err = endpoint_add(&e, &l->a->confs, u, v[1].s, (enum conf_session)v[2].i);
 	if (err)

@@ -7,16 +7,22 @@
 #include "lib/sip/msg.h"
 
 #define YEAR_S 31557600
+#define MAX_TEXT 512u                    /* bytes of a subject or a display text */
 #define MAX_INVITED_BYTES (256u * 1024)
 
-static bool type_offered(const struct app *a, const char *type)
+static bool listed(const char *list, const char *type)
 {
-	struct str rest = str_c(a->cfg.mcu_types);
+	struct str rest = str_c(list);
 
 	while (!str_empty(rest))
 		if (str_eq(str_trim(str_cut(&rest, ',')), str_c(type)))
 			return true;
 	return false;
+}
+
+static bool type_offered(const struct app *a, const char *type)
+{
+	return listed(a->cfg.mcu_types, type);
 }
 
 static const char *decode_types(struct record *r, const struct app *a, const struct xml_node *view)
@@ -33,6 +39,8 @@ static const char *decode_types(struct record *r, const struct app *a, const str
 			return "unknownMcuType";
 		if (!type_offered(a, type))
 			return "mcuTypeNotAvailable";
+		if (listed(r->types.p, type))
+			continue;
 		buf_printf(&r->types, "%s%s", r->types.l ? "," : "", type);
 	}
 	if (!r->types.l)
@@ -73,6 +81,8 @@ static const char *decode_description(struct record *r, const struct app *a, con
 	r->conf_id = xml_text(xml_child(d, NULL, "conference-id"));
 	if (!r->conf_id || !c3p_id_valid(str_c(r->conf_id)))
 		return "invalidConferenceId";
+	if ((r->subject && strlen(r->subject) > MAX_TEXT) || (r->display && strlen(r->display) > MAX_TEXT))
+		return "requestMalformed";       /* every document would carry it */
 	r->expiry_s = expiry && *expiry ? app_utc_parse(expiry) : now + a->cfg.default_expiry_s;
 	if (r->expiry_s < now - YEAR_S || r->expiry_s > now + 10 * (int64_t)YEAR_S)
 		return "invalidExpiryTime";

@@ -14,6 +14,8 @@
 
 static struct metric requests = METRIC_COUNTER("conclave_focus_factory_commands_total", "Scheduling commands taken");
 
+#define MAX_LIST (192u * 1024)           /* bytes of a list: it must fit into one SIP message */
+
 struct svc {
 	struct uas_req       *rq;
 	const struct c3p_req *req;
@@ -102,14 +104,15 @@ static bool same_organizer(const struct svc *x, const struct conf *c)
 static struct conf *find(const struct svc *x, const char *conf_id)
 {
 	const struct c3p_keys *k = &x->req->keys;
+	struct conf *c = NULL;
 	struct c3p_uri u;
 
 	if (conf_id && *conf_id)
-		return conf_find(&x->rq->app->confs, x->organizer, x->domain, str_c(conf_id));
-	if (*k->conf_entity && c3p_uri_decode(&u, str_c(k->conf_entity)) == 0 && str_ieq(u.user, x->organizer) &&
+		c = conf_find(&x->rq->app->confs, x->organizer, x->domain, str_c(conf_id));
+	else if (*k->conf_entity && c3p_uri_decode(&u, str_c(k->conf_entity)) == 0 && str_ieq(u.user, x->organizer) &&
 	    str_ieq(u.domain, x->domain))
-		return conf_find(&x->rq->app->confs, u.user, u.domain, u.id);
-	return NULL;
+		c = conf_find(&x->rq->app->confs, u.user, u.domain, u.id);
+	return c && !c->removing ? c : NULL;     /* removing: gone at the end of this turn */
 }
 
 static unsigned count(const struct svc *x)
@@ -194,7 +197,7 @@ static void on_delete(const struct svc *x)
 	struct xmlw w;
 	struct buf b;
 
-	if (!c || c->removing) {
+	if (!c) {
 		fail(x, "conferenceDoesntExist");
 		return;
 	}
@@ -226,7 +229,7 @@ static void on_list(const struct svc *x)
 
 	reply_begin(x, &w, &b);
 	xmlw_start(&w, "conferences");
-	for (const struct conf *c = x->rq->app->confs.by_key; c && n < 1000; c = c->hh.next)
+	for (const struct conf *c = x->rq->app->confs.by_key; c && n < 1000 && b.l < MAX_LIST; c = c->hh.next)
 		if (same_organizer(x, c) && (!c->expiry_s || c->expiry_s > now || c->active)) {
 			record_encode(&w, c, false);
 			n++;

@@ -4,6 +4,7 @@
  * Who holds a focus dialog or an admitted leg of the conference may subscribe. The first document is a NOTIFY behind the
  * 200; a subscription ended out of its dialog (Expires: 0, new Call-ID) is answered and creates nothing.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include "focusd/notify.h"
@@ -52,6 +53,16 @@ static long expires(const struct uas_req *rq)
 	return v > (uint64_t)cfg->sub_max_s ? cfg->sub_max_s : (long)v;
 }
 
+static bool is_token(struct str s)               /* RFC 3261 25.1; it goes into headers of ours */
+{
+	static const char signs[] = "-.!%*_+`'~";
+
+	for (size_t i = 0; i < s.l; i++)
+		if (!isalnum((unsigned char)s.p[i]) && !memchr(signs, s.p[i], sizeof(signs) - 1))
+			return false;
+	return s.l > 0;
+}
+
 static bool event_ok(struct uas_req *rq, char *id, size_t size)
 {
 	struct str params = sip_msg_hdr(rq->m, "Event", 0), v, name = str_trim(str_cut(&params, ';'));
@@ -61,8 +72,13 @@ static bool event_ok(struct uas_req *rq, char *id, size_t size)
 		return false;
 	}
 	id[0] = '\0';
-	if (sip_param(params, STR("id"), &v) && v.l < size)
-		snprintf(id, size, STR_FMT, STR_ARG(v));
+	if (!sip_param(params, STR("id"), &v))
+		return true;
+	if (v.l >= size || !is_token(v)) {
+		refuse(rq, 400, NULL, DIAG_NONE, "the event id is no token of at most 63 characters");
+		return false;
+	}
+	snprintf(id, size, STR_FMT, STR_ARG(v));
 	return true;
 }
 
@@ -90,7 +106,7 @@ static unsigned flags_of(const struct uas_req *rq)
 
 void subscribe_on_request(struct uas_req *rq)
 {
-	struct user *u = rq->caller.entity ? user_find_caller(rq->conf, rq->caller.entity) : NULL;
+	struct user *u = rq->caller.entity ? user_find_caller(rq->conf, rq->caller.entity, caller_auth(&rq->caller)) : NULL;
 	struct sub_prm prm = { .conf = rq->conf };
 	char id[64];
 	struct sub *s;
@@ -116,6 +132,10 @@ void subscribe_on_request(struct uas_req *rq)
 	}
 	if (!u) {                                /* a leg that the MCU has not reported yet counts: phones subscribe at once */
 		refuse(rq, 403, NULL, DIAG_FORBIDDEN, "only participants may subscribe: join first");
+		return;
+	}
+	if (u->nsubs >= USER_MAX_SUBS) {
+		refuse(rq, 480, "Retry-After: 60\r\n", DIAG_NONE, "too many subscriptions of this user");
 		return;
 	}
 	err = sip_dlg_uas(&prm.dlg, rq->m, sip_st_to_tag(rq->st));

@@ -24,11 +24,25 @@ static struct metric metrics[] = {
 };
 enum { M_CONFS, M_ACTIVE, M_USERS, M_SILENT, M_NOSHOW };
 
-struct probe { struct app *app; char *tag; };
+struct probe { LIST_ENTRY(probe) le; struct app *app; char *tag; struct sip_ct *ct; };
+static LIST_HEAD(, probe) probes = LIST_HEAD_INITIALIZER(probes);
 
 static void on_probe_destroy(void *arg)
 {
-	mem_deref(((struct probe *)arg)->tag);
+	struct probe *p = arg;
+
+	LIST_REMOVE(p, le);
+	mem_deref(p->ct);
+	mem_deref(p->tag);
+}
+
+void sweep_stop(struct app *a)
+{
+	struct probe *p;
+
+	tmr_fini(&a->sweep);
+	while ((p = LIST_FIRST(&probes)))
+		mem_deref(p);
 }
 
 static void on_probed(int err, const struct sip_msg *m, void *arg)
@@ -60,10 +74,11 @@ static void probe(struct app *a, struct endpoint *e)
 
 	if (!p)
 		return;
+	LIST_INSERT_HEAD(&probes, p, le);
 	p->app = a;
 	p->tag = mem_ref(e->local_tag);
 	e->refreshed_ms = ev_now_ms(a->loop);
-	if (sip_dlg_request(a->sip, NULL, e->dlg, "OPTIONS", NULL, NULL, STR_NULL, on_probed, p)) {
+	if (sip_dlg_request(a->sip, &p->ct, e->dlg, "OPTIONS", NULL, NULL, STR_NULL, on_probed, p)) {
 		mem_deref(p);
 		return;
 	}

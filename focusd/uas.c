@@ -37,12 +37,14 @@ static void find_target(struct uas_req *rq)
 	if (c3p_uri_decode(&rq->uri, ruri) == 0) {
 		rq->type = rq->uri.type;
 		rq->conf = conf_find(&rq->app->confs, rq->uri.user, rq->uri.domain, rq->uri.id);
-		return;
+	} else {
+		rq->plain = true;
+		rq->type  = C3P_AUDIO_VIDEO;
+		if (sip_uri_decode(&u, ruri) == 0)
+			rq->conf = conf_find_name(&rq->app->confs, u.user);
 	}
-	rq->plain = true;
-	rq->type  = C3P_AUDIO_VIDEO;
-	if (sip_uri_decode(&u, ruri) == 0)
-		rq->conf = conf_find_name(&rq->app->confs, u.user);
+	if (rq->conf && rq->conf->removing)
+		rq->conf = NULL;                 /* gone at the end of this turn: nobody may come in any more */
 }
 
 static void on_options(struct uas_req *rq)
@@ -122,9 +124,14 @@ static const struct method in_dialog[] = {
 	{ STR("OPTIONS"), on_options,      false },
 };
 
-static bool owner(const struct uas_req *rq, const char *entity, const char *caller)
+/* u: NULL when the user has left. Who is known in another way is another one, whatever name he bears. */
+static bool owner(const struct uas_req *rq, const struct user *u, const char *entity)
 {
-	if (rq->caller.entity ? cstr_ieq(rq->caller.entity, caller ? caller : entity) || cstr_ieq(rq->caller.entity, entity)
+	const char *caller = u ? u->caller : NULL;
+
+	if (u && u->auth != caller_auth(&rq->caller))
+		;
+	else if (rq->caller.entity ? cstr_ieq(rq->caller.entity, caller ? caller : entity) || cstr_ieq(rq->caller.entity, entity)
 			      : !caller)
 		return true;
 	metric_inc(&metrics[M_FOREIGN]);
@@ -151,7 +158,7 @@ static void endpoint_request(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 481, DIAG_NONE, "no such dialog");
 		return;
 	}
-	if (!owner(rq, rq->ep->user->entity, rq->ep->user->caller) || !in_order(rq, rq->ep->dlg))
+	if (!owner(rq, rq->ep->user, rq->ep->user->entity) || !in_order(rq, rq->ep->dlg))
 		return;
 	rq->ep->refreshed_ms = ev_now_ms(rq->app->loop);
 	rq->ep->misses = 0;
@@ -172,7 +179,7 @@ static void sub_request(struct uas_req *rq, struct sub *s)
 		answer_error(rq->app, rq->st, 481, DIAG_NONE, "no such subscription");
 		return;
 	}
-	if (!owner(rq, s->user_entity, u ? u->caller : NULL) || !in_order(rq, s->dlg))
+	if (!owner(rq, u, s->user_entity) || !in_order(rq, s->dlg))
 		return;
 	confs_mark(&rq->app->confs, &s->dirt);
 	if (str_eq(sip_msg_method(rq->m), STR("SUBSCRIBE")))
@@ -198,6 +205,20 @@ static void inside(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 481, DIAG_NONE, "no such dialog");
 }
 
+/* Another domain asserts an identity of ours, or a name too long to be one. */
+static bool identity_ok(struct uas_req *rq)
+{
+	struct sip_uri u;
+
+	if (rq->caller.access != ACCESS_FEDERATED || sip_uri_decode(&u, str_c(rq->caller.entity)) ||
+	    !str_ieq(u.host, str_c(rq->app->cfg.domain)))
+		return true;
+	metric_inc(&metrics[M_NO_IDENTITY]);
+	log_warn(sip, "another domain asserts %s: refused", rq->caller.entity);
+	answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "this identity is not of the domain it comes from");
+	return false;
+}
+
 static bool require_ok(struct uas_req *rq)
 {
 	char hdr[160];
@@ -206,7 +227,7 @@ static bool require_ok(struct uas_req *rq)
 	for (unsigned i = 0; !str_empty(v = sip_msg_hdr(rq->m, "Require", i)); i++) {
 		if (str_ieq(v, STR("timer")))
 			continue;
-		snprintf(hdr, sizeof(hdr), "Unsupported: " STR_FMT "\r\n", STR_ARG(v));
+		snprintf(hdr, sizeof(hdr), "Unsupported: %.*s\r\n", v.l < 100 ? (int)v.l : 100, v.p);
 		answer(rq->app, rq->st, &(struct answer){ .code = 420, .hdrs = hdr, .text = "unknown extension required" });
 		return false;
 	}
@@ -235,7 +256,7 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg)
 			     err == -EACCES ? "the edge tells no identity" : "From or P-Asserted-Identity cannot be read");
 		return;
 	}
-	if (!require_ok(&rq))
+	if (!require_ok(&rq) || !identity_ok(&rq))
 		;
 	else if (str_empty(sip_msg_to_tag(m)))
 		outside(&rq);
@@ -246,17 +267,21 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg)
 
 int session_negotiate(const struct sip_msg *m, long dflt_s, uint32_t *interval_s, char *hdrs, size_t size)
 {
-	struct str params = sip_msg_hdr(m, "Session-Expires", 0), first = str_trim(str_cut(&params, ';'));
-	uint64_t v = 0;
+	struct str params = sip_msg_hdr(m, "Session-Expires", 0), first = str_trim(str_cut(&params, ';')), who;
+	struct str min = sip_msg_hdr(m, "Min-SE", 0);
+	uint64_t v = 0, min_s = 0;
 
 	*interval_s = 0;
 	hdrs[0] = '\0';
 	if (!sip_msg_has_token(m, "Supported", "timer"))
 		return 0;
-	if (str_empty(first))
+	if (sip_param(params, STR("refresher"), &who) && str_ieq(who, STR("uas")))
+		return 0;                        /* we never refresh: no timer then (RFC 4028 7.2), but probes */
+	if (str_empty(first) || str_u64(first, &v) || v > 86400)
 		v = (uint64_t)dflt_s;
-	else if (str_u64(first, &v) || v > 86400)
-		v = (uint64_t)dflt_s;
+	min = str_trim(str_cut(&min, ';'));
+	if (str_u64(min, &min_s) == 0 && min_s <= 86400 && v < min_s)
+		v = min_s;
 	if (v < 90) {
 		snprintf(hdrs, size, "Min-SE: 90\r\n");
 		return 422;

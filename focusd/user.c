@@ -41,16 +41,32 @@ struct user *user_find(const struct conf *c, const char *entity)
 	return u;
 }
 
-struct user *user_find_caller(const struct conf *c, const char *caller)
+struct user *user_find_caller(const struct conf *c, const char *caller, enum conf_auth auth)
 {
 	struct user *u = user_find(c, caller);
 
-	if (u)
-		return u;
+	if (auth != AUTH_NONE)                   /* their entity is their identity */
+		return u && u->auth == auth ? u : NULL;
 	for (u = c->users; u; u = u->hh.next)
-		if (cstr_ieq(u->caller, caller))
+		if (u->auth == AUTH_NONE && cstr_ieq(u->caller, caller))
 			return u;
 	return NULL;
+}
+
+/* Cut to MAX_NAME bytes between two characters of UTF-8; what cannot stand in a line becomes a space. */
+static char *make_display(const char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+	char *d;
+
+	if (n > MAX_NAME)
+		for (n = MAX_NAME; n && ((unsigned char)s[n] & 0xc0) == 0x80; n--)
+			;
+	d = str_dup((struct str){ s, n });
+	for (char *p = d; p && *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = ' ';
+	return d;
 }
 
 static void on_user_destroy(void *arg)
@@ -65,15 +81,19 @@ static void on_user_destroy(void *arg)
 int user_add(struct user **up, struct confs *cs, struct conf *c, const char *entity, const char *caller,
 	     const char *display, enum conf_role role, enum conf_auth auth)
 {
-	struct user *u = mem_zalloc(sizeof(*u), on_user_destroy);
+	struct user *u = user_find(c, entity);
 
+	if (u)
+		return -EEXIST;
+	u = mem_zalloc(sizeof(*u), on_user_destroy);
 	if (!u)
 		return -ENOMEM;
 	TAILQ_INIT(&u->eps);
 	u->conf = c;
 	u->role = role;
 	u->auth = auth;
-	if (cstr_set(&u->entity, entity) || cstr_set(&u->caller, caller) || cstr_set(&u->display, display)) {
+	u->display = make_display(display);
+	if (!u->display || cstr_set(&u->entity, entity) || cstr_set(&u->caller, caller)) {
 		mem_deref(u);
 		return -ENOMEM;
 	}
@@ -118,6 +138,7 @@ void conf_hide_users(struct confs *cs, struct conf *c)
 static void unlink_endpoint(struct confs *cs, struct endpoint *e)
 {
 	TAILQ_REMOVE(&e->user->eps, e, le);
+	e->user->neps--;
 	HASH_DELETE(hh, e->user->conf->eps, e);
 	if (e->local_tag)
 		HASH_DELETE(hh_tag, cs->by_tag, e);
@@ -206,8 +227,11 @@ static void on_endpoint_destroy(void *arg)
 
 int endpoint_add(struct endpoint **ep, struct confs *cs, struct user *u, const char *entity, enum conf_session s)
 {
-	struct endpoint *e = mem_zalloc(sizeof(*e), on_endpoint_destroy);
+	struct endpoint *e;
 
+	if (u->neps >= USER_MAX_EPS)
+		return -E2BIG;
+	e = mem_zalloc(sizeof(*e), on_endpoint_destroy);
 	if (!e)
 		return -ENOMEM;
 	e->user    = u;
@@ -218,6 +242,7 @@ int endpoint_add(struct endpoint **ep, struct confs *cs, struct user *u, const c
 	}
 	e->dirt = (struct dirt){ .kind = DIRT_ENDPOINT, .id = cs->next_id++, .obj = e };
 	TAILQ_INSERT_TAIL(&u->eps, e, le);
+	u->neps++;
 	HASH_ADD_KEYPTR(hh, u->conf->eps, e->entity, strlen(e->entity), e);
 	endpoint_touch(cs, e);
 	*ep = e;
