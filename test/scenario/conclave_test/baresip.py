@@ -45,9 +45,10 @@ def free_pair():
     """A port whose successor is free too: baresip puts its TLS listener there."""
     while True:
         port, = free_ports(1)
-        with socket.socket() as s:
+        with socket.socket() as tls, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
-                s.bind(("127.0.0.1", port + 1))
+                tls.bind(("127.0.0.1", port + 1))
+                udp.bind(("127.0.0.1", port))
                 return port
             except OSError:
                 continue
@@ -62,12 +63,14 @@ class Baresip:
         self.events, self.cond = [], threading.Condition()
         write_tone(self.dir / "tone.wav", tone, rate=8000 if codec in ("PCMU", "PCMA") else 16000 if codec == "G722" else 48000)
         certs.self_signed(self.dir / "client.pem", f"{user}.phone")
-        self.ctrl, self.sip = free_ports(1)[0], free_pair()
-        self._configure(stack, password or stack.users[user])
         self.out = open(self.dir / "out", "wb")
-        self.proc = subprocess.Popen(["baresip", "-f", str(self.dir)], stdin=subprocess.DEVNULL, stdout=self.out,
-                                     stderr=self.out, env=stack.env(), start_new_session=True)
-        self._connect()
+        for attempt in range(5):        # somebody else may take a free port before baresip does
+            self.ctrl, self.sip = free_ports(1)[0], free_pair()
+            self._configure(stack, password or stack.users[user])
+            self.proc = subprocess.Popen(["baresip", "-f", str(self.dir)], stdin=subprocess.DEVNULL, stdout=self.out,
+                                         stderr=self.out, env=stack.env(), start_new_session=True)
+            if self._connect(last=attempt == 4):
+                break
 
     def _configure(self, stack, password):
         rate = {"opus": 48000, "G722": 16000}.get(self.codec, 8000)
@@ -119,18 +122,22 @@ opus_bitrate 32000
         from .stack import DOMAIN
         return DOMAIN
 
-    def _connect(self):
+    def _connect(self, last):
+        """True once ctrl_tcp is connected; false when baresip ended and may be tried again."""
         end = time.monotonic() + 10
         while True:
             try:
                 self.sock = socket.create_connection(("127.0.0.1", self.ctrl), timeout=1)
                 break
             except OSError:
+                if self.proc.poll() is not None and not last:
+                    return False
                 if time.monotonic() > end or self.proc.poll() is not None:
                     raise AssertionError(f"baresip {self.user} did not start:\n{self.log()}") from None
                 time.sleep(0.05)
         self.sock.settimeout(None)
         threading.Thread(target=self._read, daemon=True).start()
+        return True
 
     def _read(self):
         data = b""
