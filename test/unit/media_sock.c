@@ -59,6 +59,7 @@ static void pairs_are_even_and_odd_and_a_taken_port_is_left_out(void **state)
 		ports_put(&p, s[i].port);
 	}
 	assert_int_equal(p.used, 0);
+	ports_fini(&q);
 	assert_int_equal(ports_init(&q, "127.0.0.1", 29002, 29002), -EINVAL);
 	assert_int_equal(ports_init(&q, "nowhere", 29002, 29010), -EINVAL);
 	ports_fini(&p);
