@@ -122,8 +122,8 @@ SAN_TESTS ?= test/scenario/test_call.py test/scenario/test_roster.py test/scenar
 SAN_LOG   := log_path=$(abspath $(SAN_BUILD))/reports/report:print_stacktrace=1
 sanitize: ## unit tests and SAN_TESTS with sanitized daemons
 	rm -rf $(SAN_BUILD)/reports; mkdir -p $(SAN_BUILD)/reports
-	$(MAKE) SAN=1 BUILD=$(SAN_BUILD) all
-	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) $(MAKE) SAN=1 BUILD=$(SAN_BUILD) unit
+	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) all
+	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) $(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) unit
 	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) CONCLAVE_BUILD=$(SAN_BUILD) \
 	  $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
 	  for f in $(SAN_BUILD)/reports/*; do [ ! -e "$$f" ] || { echo "== $$f"; cat "$$f"; s=1; }; done; exit $$s
@@ -136,7 +136,7 @@ deps: ## install the Debian packages that are missing
 	scripts/install-packages
 
 run: deps ## build and run a group: edge, focus, media server, relay
-	$(MAKE) all
+	$(MAKE) -j$(JOBS) all
 	CONCLAVE_BUILD=$(BUILD) scripts/conclave run $(RUN)
 
 # Lua syntax, kamailio -c, focusd --check, mcu --check.
@@ -155,9 +155,15 @@ $(BUILD)/edge_fork.so: kamailio/edge_fork.c
 edge: $(BUILD)/edge_fork.so ## the edge between played daemons
 	CONCLAVE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider test/edge
 
+# One runner after the other: two would disturb each other's clocks.
+JOBS ?= $(shell nproc)
 test: deps ## all of check lua unit fuzz edge scenario
-	$(MAKE) all
-	$(MAKE) check lua unit fuzz edge scenario
+	$(MAKE) -j$(JOBS) all
+	$(MAKE) check lua
+	$(MAKE) -j$(JOBS) unit
+	$(MAKE) -j$(JOBS) fuzz
+	$(MAKE) edge
+	$(MAKE) scenario
 
 # --- figures (docs: test/bench/README.md). BENCH=quick: a minute and a half; BENCH=full; BENCH=capacity: the largest room
 BENCH ?= full
@@ -171,7 +177,7 @@ $(BUILD)/bench/$(1): $$(BENCH_OBJ_$(1)) $$(call archives,$(BENCH_L))
 endef
 $(foreach b,$(BENCH_BIN),$(eval $(call BENCH_RULE,$(b))))
 
-bench: all $(BENCH_BIN:%=$(BUILD)/bench/%)
+bench: all $(BENCH_BIN:%=$(BUILD)/bench/%) ## the figures, against the floor (BENCH=quick, full, capacity)
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/bench/bench.py $(BENCH)
 
 PREFIX  ?= /usr/local
@@ -190,6 +196,9 @@ install: all ## below PREFIX, with units for systemd
 	for u in systemd/*.service systemd/*.target; do \
 	  sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); done
 	install -D -m 644 systemd/conclave.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/conclave.conf
+	for n in 1 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$n; \
+	  install -m 644 docs/man/*.$$n $(DESTDIR)$(PREFIX)/share/man/man$$n/; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/conclave; install -m 644 README.md CHANGELOG.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/conclave/
 
 clean: ## remove build directories
 	rm -rf build build-san
