@@ -10,6 +10,26 @@
 
 const char *const conf_policy_names[POLICY_N] = { "closedAuthenticated", "openAuthenticated", "anonymous" };
 
+const char *const conf_session_names[SESSION_N] = { "focus", "audio-video", "chat" };
+
+int conf_session_find(struct str name)
+{
+	FOR_EACH_MCU_TYPE(s)
+		if (str_ieq(name, str_c(conf_session_names[s])))
+			return s;
+	return -ENOENT;
+}
+
+bool conf_offers(const struct conf *c, enum conf_session s)
+{
+	struct str rest = str_c(c->types);
+
+	while (!str_empty(rest))
+		if (str_ieq(str_trim(str_cut(&rest, ',')), str_c(conf_session_names[s])))
+			return true;
+	return false;
+}
+
 void confs_init(struct confs *cs)
 {
 	*cs = (struct confs){ .next_id = 1 };
@@ -60,11 +80,16 @@ void conf_told(struct confs *cs, struct conf *c)
 static void on_destroy(void *arg)
 {
 	struct conf *c = arg;
-	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->av_uri, c->subject,
-			       c->display, c->pin, c->invited, c->types, c->mcu_node, c->mcu_instance };
+	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->subject,
+			       c->display, c->pin, c->invited, c->types };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
 		mem_deref(strs[i]);
+	FOR_EACH_MCU_TYPE(s) {
+		mem_deref(c->mcu[s].uri);
+		mem_deref(c->mcu[s].node);
+		mem_deref(c->mcu[s].instance);
+	}
 	clear_gone(c);
 	free(c->gone);
 }
@@ -78,15 +103,21 @@ static char *make_key(struct str org, struct str domain, struct str id)
 	return k;
 }
 
+static const enum c3p_type mcu_types[SESSION_N] = { [SESSION_AV] = C3P_AUDIO_VIDEO, [SESSION_CHAT] = C3P_CHAT };
+
 static int fill(struct conf *c, const struct conf_prm *p)
 {
 	int err = 0;
 
 	c->key       = make_key(str_c(p->organizer), str_c(p->domain), str_c(p->conf_id));
 	c->focus_uri = c3p_uri_make(p->organizer, p->domain, C3P_FOCUS, p->conf_id);
-	c->av_uri    = c3p_uri_make(p->organizer, p->domain, C3P_AUDIO_VIDEO, p->conf_id);
-	if (!c->key || !c->focus_uri || !c->av_uri)
+	if (!c->key || !c->focus_uri)
 		return -ENOMEM;
+	FOR_EACH_MCU_TYPE(s) {
+		c->mcu[s].uri = c3p_uri_make(p->organizer, p->domain, mcu_types[s], p->conf_id);
+		if (!c->mcu[s].uri)
+			return -ENOMEM;
+	}
 	err |= cstr_set(&c->organizer, p->organizer);
 	err |= cstr_set(&c->domain, p->domain);
 	err |= cstr_set(&c->conf_id, p->conf_id);
@@ -197,7 +228,7 @@ int conf_room_id(char *out, size_t outsz, const char *name)
 		if (n < 15 && n + 17 < outsz && isalnum((unsigned char)*p))
 			out[n++] = (char)toupper((unsigned char)*p);
 	}
-	return snprintf(out + n, outsz - n, "%016llX", (unsigned long long)h) == 16 ? 0 : -EINVAL;
+	return outsz - n > 16 && snprintf(out + n, outsz - n, "%016llX", (unsigned long long)h) == 16 ? 0 : -EINVAL;
 }
 
 void conf_touch(struct confs *cs, struct conf *c)
@@ -245,7 +276,8 @@ void conf_deactivate(struct confs *cs, struct conf *c)
 	c->locked    = false;
 	c->end_at_ms = 0;
 	cs->nactive--;
-	conf_set_mcu(cs, c, CONF_MCU_NONE, NULL, NULL);
+	FOR_EACH_MCU_TYPE(s)
+		conf_set_mcu(cs, c, s, CONF_MCU_NONE, NULL, NULL);
 	c->chg_state = true;
 	confs_changed(cs, c);
 	conf_touch(cs, c);
@@ -261,16 +293,18 @@ void conf_set_locked(struct confs *cs, struct conf *c, bool locked)
 	conf_touch(cs, c);
 }
 
-void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_mcu_state st, const char *node, const char *instance)
+void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_session s, enum conf_mcu_state st, const char *node,
+		  const char *instance)
 {
-	bool shown = c->mcu_state == CONF_MCU_READY;
+	struct conf_mcu *m = &c->mcu[s];
+	bool shown = m->state == CONF_MCU_READY;
 
-	if (cstr_set(&c->mcu_node, node) || cstr_set(&c->mcu_instance, instance))
+	if (cstr_set(&m->node, node) || cstr_set(&m->instance, instance))
 		st = CONF_MCU_NONE;
-	c->mcu_state = st;
+	m->state = st;
 	if (st != CONF_MCU_READY) {
-		c->mcu_version = 0;
-		c->mcu_stale = c->mcu_syncing = false;
+		m->version = 0;
+		m->stale = m->syncing = false;
 	}
 	if (shown != (st == CONF_MCU_READY)) {
 		c->chg_view = true;
