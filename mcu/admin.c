@@ -42,29 +42,38 @@ static const char *field(const json_t *q, const char *name)
 
 static json_t *conf_json(const struct conf *c)
 {
-	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:I}", "id", c->id, "focus", c->focus_uri, "uri", c->mcu_uri,
-			 "subject", c->subject, "epoch", (json_int_t)c->epoch, "users", (int)HASH_COUNT(c->users), "legs",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:I}", "id", c->id, "type", c->set->kind->name, "focus",
+			 c->focus_uri, "uri", c->mcu_uri, "subject", c->subject, "epoch", (json_int_t)c->epoch, "users", (int)HASH_COUNT(c->users), "legs",
 			 (int)c->nlegs, "locked", c->locked, "notified", (json_int_t)report_version(c->report));
 }
 
 static json_t *on_list(struct app *a, struct jsonsock_req *rq, const json_t *q)
 {
 	json_t *list = json_array();
+	struct service *s;
 
 	(void)rq;
 	(void)q;
-	for (struct conf *c = a->confs->by_key; c; c = c->hh.next)
-		json_array_append_new(list, conf_json(c));
+	SERVICES_FOREACH(s, a)
+		for (struct conf *c = s->confs->by_key; c; c = c->hh.next)
+			json_array_append_new(list, conf_json(c));
 	return json_pack("{s:b,s:i,s:o}", "ok", 1, "calls", (int)uas_calls(a->uas), "conferences", list);
 }
 
-/* By conference id, MCU URI or focus URI. */
-static struct conf *find(struct app *a, const char *name)
+/* By conference id, MCU URI or focus URI, and `type` when it is given. */
+static struct conf *find(struct app *a, const json_t *q)
 {
-	for (struct conf *c = a->confs->by_key; c; c = c->hh.next)
-		if (cstr_ieq(c->id, name) || cstr_ieq(c->org, name) || cstr_ieq(c->focus_uri, name) ||
-		    cstr_ieq(c->mcu_uri, name))
-			return c;
+	const char *name = field(q, "conf"), *type = field(q, "type");
+	struct service *s;
+
+	SERVICES_FOREACH(s, a) {
+		if (*type && !cstr_ieq(type, s->kind->name))
+			continue;
+		for (struct conf *c = s->confs->by_key; c; c = c->hh.next)
+			if (cstr_ieq(c->id, name) || cstr_ieq(c->org, name) || cstr_ieq(c->focus_uri, name) ||
+			    cstr_ieq(c->mcu_uri, name))
+				return c;
+	}
 	return NULL;
 }
 
@@ -96,7 +105,7 @@ static json_t *leg_json(const struct leg *l)
 
 static json_t *on_show(struct app *a, struct jsonsock_req *rq, const json_t *q)
 {
-	struct conf *c = find(a, field(q, "conf"));
+	struct conf *c = find(a, q);
 	json_t *legs;
 	struct leg *l;
 
@@ -198,20 +207,31 @@ static json_t *stats_of_conf(struct jsonsock_req *rq, struct conf *c)
 	return NULL;
 }
 
+static json_t *service_json(const struct service *s)
+{
+	return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i}", "id", s->id, "type", s->kind->name, "conferences",
+			 (int)s->confs->nconfs, "legs", (int)s->confs->nlegs, "max_conferences", (int)s->confs->max_confs,
+			 "max_legs", (int)s->confs->max_legs, "load", (int)factory_load(s->factory), "tickets",
+			 (int)ticket_count(s->confs->tickets));
+}
+
 static json_t *on_stats(struct app *a, struct jsonsock_req *rq, const json_t *q)
 {
+	struct service *s;
 	struct conf *c;
+	json_t *types;
 
 	if (*field(q, "conf")) {
-		c = find(a, field(q, "conf"));
+		c = find(a, q);
 		return c ? stats_of_conf(rq, c) : failure("no such conference on this server; `list` shows them");
 	}
-	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:I,s:i,s:i}", "ok", 1, "node", a->cfg.node, "conferences",
-			 (int)a->confs->nconfs, "legs", (int)a->confs->nlegs, "calls", (int)uas_calls(a->uas), "load",
-			 (int)factory_load(a->factory), "max_conferences", (int)a->confs->max_confs, "max_legs",
-			 (int)a->confs->max_legs, "draining", a->draining, "uptime_s",
-			 (json_int_t)((ev_now_ms(a->loop) - a->started_ms) / 1000), "tickets",
-			 (int)ticket_count(a->confs->tickets), "transactions", (int)sip_transactions(a->sip));
+	types = json_array();
+	SERVICES_FOREACH(s, a)
+		json_array_append_new(types, service_json(s));
+	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:i,s:o}", "ok", 1, "node", a->cfg.node, "conferences",
+			 (int)services_confs(a), "legs", (int)services_legs(a), "calls", (int)uas_calls(a->uas), "draining",
+			 a->draining, "uptime_s", (json_int_t)((ev_now_ms(a->loop) - a->started_ms) / 1000),
+			 "transactions", (int)sip_transactions(a->sip), "services", types);
 }
 
 /* --- loglevel, why */

@@ -25,26 +25,26 @@
 #define STOP_MS  3000u
 #define POLL_MS  50u
 
-static void on_changed(struct conf *c, void *arg)
-{
-	(void)arg;
-	notify_changed(c);
-}
-
 /* --- the end */
 
-static bool notified(const struct app *a)
+static bool all_told(const struct app *a)
 {
-	for (const struct conf *c = a->confs->by_key; c; c = c->hh.next)
-		if (!notify_idle(c))
+	const struct service *s;
+
+	SERVICES_FOREACH(s, a) {
+		for (const struct conf *c = s->confs->by_key; c; c = c->hh.next)
+			if (!notify_idle(c))
+				return false;
+		if (!factory_idle(s->factory))
 			return false;
+	}
 	return true;
 }
 
 static void on_stop(void *arg)
 {
 	struct app *a = arg;
-	bool done = !uas_calls(a->uas) && !a->uas->byes && notified(a) && factory_idle(a->factory);
+	bool done = !uas_calls(a->uas) && !a->uas->byes && all_told(a);
 
 	if (!done && ev_now_ms(a->loop) < a->stop_ms) {
 		tmr_start(&a->stop, POLL_MS);
@@ -55,12 +55,12 @@ static void on_stop(void *arg)
 	ev_loop_stop(a->loop);
 }
 
-static void end_legs(struct app *a)
+static void end_legs(struct service *s)
 {
 	struct conf *c, *cn;
 	struct user *u, *un;
 
-	HASH_ITER(hh, a->confs->by_key, c, cn) {
+	HASH_ITER(hh, s->confs->by_key, c, cn) {
 		HASH_ITER(hh, c->users, u, un)
 			conf_user_end(u, LEG_END_SHUTDOWN);
 		notify_now(c);
@@ -70,6 +70,7 @@ static void end_legs(struct app *a)
 static void on_term(int signum, void *arg)
 {
 	struct app *a = arg;
+	struct service *s;
 
 	if (a->draining) {
 		ev_loop_stop(a->loop);               /* asked twice */
@@ -77,10 +78,13 @@ static void on_term(int signum, void *arg)
 	}
 	log_info(app, "signal %d: ending %u calls", signum, uas_calls(a->uas));
 	opts_notify("STOPPING=1");
-	a->draining = a->confs->draining = true;
+	a->draining = true;
 	a->stop_ms  = ev_now_ms(a->loop) + STOP_MS;
-	factory_now(a->factory);
-	end_legs(a);
+	SERVICES_FOREACH(s, a) {
+		s->confs->draining = true;
+		factory_now(s->factory);
+		end_legs(s);
+	}
 	tmr_start(&a->stop, POLL_MS);
 }
 
@@ -93,12 +97,15 @@ void app_settled(struct app *a)
 static void on_sweep(void *arg)
 {
 	struct app *a = arg;
+	struct service *s;
 
-	conf_sweep(a->confs);
-	if (a->confs->nconfs != a->told_confs || a->confs->nlegs != a->told_legs) {
-		a->told_confs = a->confs->nconfs;
-		a->told_legs  = a->confs->nlegs;
-		factory_changed(a->factory);
+	SERVICES_FOREACH(s, a) {
+		conf_sweep(s->confs);
+		if (s->confs->nconfs == s->told_confs && s->confs->nlegs == s->told_legs)
+			continue;
+		s->told_confs = s->confs->nconfs;
+		s->told_legs  = s->confs->nlegs;
+		factory_changed(s->factory);
 	}
 	tmr_start(&a->sweep, SWEEP_MS);
 }
@@ -181,14 +188,10 @@ static int start_media(struct app *a)
 
 static int start_model(struct app *a)
 {
-	struct conf_set_prm prm = {
-		.media = a->media, .loop = a->loop, .max_confs = (unsigned)a->cfg.conferences,
-		.max_legs = (unsigned)a->cfg.users, .tones = a->cfg.tones, .changedcb = on_changed, .arg = a,
-	};
 	int err = settings_policy(&a->cfg, &a->policy);
 
 	if (!err)
-		err = conf_set_alloc(&a->confs, &prm);
+		err = services_start(a);
 	return err ? err : uas_alloc(&a->uas, a);
 }
 
@@ -209,7 +212,12 @@ static int start_focus(struct app *a)
 
 static int start_factory(struct app *a)
 {
-	return factory_alloc(&a->factory, a);
+	struct service *s;
+	int err = str_random_hex(a->instance, 16);
+
+	SERVICES_FOREACH(s, a)
+		err = err ? err : factory_alloc(&s->factory, s);
+	return err;
 }
 
 static int start_timers(struct app *a)
@@ -265,7 +273,7 @@ int app_start(struct app *a, char *err, size_t errsz)
 
 void app_run(struct app *a)
 {
-	log_info(app, "%s: SIP %s:%u, C3P %s:%u, media %s:%ld-%ld", a->cfg.node, a->cfg.sip_bind, sip_port(a->sip),
+	log_info(app, "%s (%s): SIP %s:%u, C3P %s:%u, media %s:%ld-%ld", a->cfg.node, a->cfg.types, a->cfg.sip_bind, sip_port(a->sip),
 		 a->cfg.http_bind, http_srv_port(a->http), a->cfg.media_ip, a->cfg.port_min, a->cfg.port_max);
 	opts_ready();
 	ev_loop_run(a->loop);
@@ -275,10 +283,9 @@ void app_stop(struct app *a)
 {
 	a->admin     = mem_deref(a->admin);
 	a->metrics   = mem_deref(a->metrics);
-	a->factory   = mem_deref(a->factory);
 	a->http      = mem_deref(a->http);
 	a->uas       = mem_deref(a->uas);
-	a->confs     = mem_deref(a->confs);
+	services_stop(a);
 	a->focus     = mem_deref(a->focus);
 	a->old_focus = mem_deref(a->old_focus);
 	a->sip       = mem_deref(a->sip);

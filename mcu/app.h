@@ -8,6 +8,7 @@
 #define MCU_APP_H
 #include "lib/ev/ev.h"
 #include "mcu/conf.h"
+#include "mcu/service.h"
 #include "mcu/settings.h"
 
 struct sip;
@@ -16,7 +17,6 @@ struct http_cli;
 struct tls_ctx;
 struct jsonsock;
 struct uas;
-struct factory;
 
 struct app {
 	struct settings    cfg;
@@ -28,13 +28,13 @@ struct app {
 	struct http_srv   *http, *metrics;
 	struct http_cli   *focus, *old_focus;   /* HTTPS client towards focusd; the one before SIGHUP */
 	struct media      *media;
-	struct conf_set   *confs;
+	struct service     services[SERVICES_MAX];
+	unsigned           nservices;
+	char               instance[17];        /* of this start, in every health report */
 	struct uas        *uas;
-	struct factory    *factory;
 	struct jsonsock   *admin;
 	struct tmr         sweep, stop;
 	bool               draining;
-	unsigned           told_confs, told_legs;   /* as last told to the factories */
 	uint64_t           started_ms, stop_ms;
 };
 

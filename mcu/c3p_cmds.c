@@ -34,9 +34,10 @@ static unsigned limit_of(const struct xml_node *n)
 	return v && !str_u64(str_c(v), &users) && users < 1000000 ? (unsigned)users : 0;
 }
 
-static const char *conf_prm(struct conf_prm *p, const struct c3p_req *rq, const struct xml_node *info)
+static const char *conf_prm(struct conf_prm *p, const struct c3p_call *k, const struct xml_node *info)
 {
 	const struct xml_node *views = xml_child(info, NULL, "conference-view");
+	const struct c3p_req *rq = k->rq;
 	struct c3p_uri focus, mcu;
 
 	*p = (struct conf_prm){
@@ -56,7 +57,7 @@ static const char *conf_prm(struct conf_prm *p, const struct c3p_req *rq, const 
 	if (!p->focus_uri || !p->mcu_uri || !p->notify_url || !rq->epoch || str_u64(str_c(rq->epoch), &p->epoch))
 		return "requestMalformed";
 	if (c3p_uri_decode(&focus, str_c(p->focus_uri)) || c3p_uri_decode(&mcu, str_c(p->mcu_uri)) ||
-	    focus.type != C3P_FOCUS || mcu.type != C3P_AUDIO_VIDEO || !str_ieq(focus.id, mcu.id) || str_empty(mcu.id))
+	    focus.type != C3P_FOCUS || mcu.type != k->svc->kind->type || !str_ieq(focus.id, mcu.id) || str_empty(mcu.id))
 		return "requestMalformed";
 	p->org    = focus.user;
 	p->domain = focus.domain;
@@ -70,12 +71,12 @@ static const char *on_add_conference(struct c3p_call *k)
 {
 	const struct xml_node *info = xml_child(k->rq->cmd, NULL, "conference-info");
 	struct conf_prm p;
-	const char *reason = info ? conf_prm(&p, k->rq, info) : "requestMalformed";
+	const char *reason = info ? conf_prm(&p, k, info) : "requestMalformed";
 	int err;
 
 	if (reason)
 		return reason;
-	err = conf_add(&k->conf, k->app->confs, &p);
+	err = conf_add(&k->conf, k->svc->confs, &p);
 	if (err == -EEXIST)
 		return "conferenceExists";           /* with this epoch that is a success for the focus */
 	if (!err) {
@@ -85,7 +86,7 @@ static const char *on_add_conference(struct c3p_call *k)
 	}
 	if (err)
 		return err == -EBUSY || err == -ENOMEM ? "serverBusy" : "otherFailure";
-	factory_changed(k->app->factory);
+	factory_changed(k->svc->factory);
 	return NULL;
 }
 
@@ -100,7 +101,7 @@ static const char *on_delete_conference(struct c3p_call *k)
 {
 	conf_end(k->conf, LEG_END_CONF);
 	k->conf = NULL;
-	factory_changed(k->app->factory);
+	factory_changed(k->svc->factory);
 	return NULL;
 }
 
@@ -118,6 +119,8 @@ static const char *on_announcements(struct c3p_call *k)
 {
 	const char *v = text_of(k->rq->cmd, "enabled");
 
+	if (!k->conf->room)
+		return "notSupported";
 	if (!v)
 		return "requestMalformed";
 	conf_set_tones(k->conf, is_true(v));
@@ -137,7 +140,7 @@ static void write_info(struct c3p_call *k, struct xmlw *w)
 
 static void write_health(struct c3p_call *k, struct xmlw *w)
 {
-	factory_health(k->app->factory, w);
+	factory_health(k->svc->factory, w);
 }
 
 /* --- users */
@@ -207,7 +210,7 @@ static const char *on_add_user(struct c3p_call *k)
 		return "requestMalformed";           /* a ticket of somebody else */
 	if (err)
 		return "serverBusy";
-	factory_changed(k->app->factory);
+	factory_changed(k->svc->factory);
 	return NULL;
 }
 
@@ -225,7 +228,7 @@ static const char *on_delete_user(struct c3p_call *k)
 		leg_end(l, LEG_END_REMOVED);
 	}
 	k->user = NULL;
-	factory_changed(k->app->factory);
+	factory_changed(k->svc->factory);
 	return NULL;
 }
 
@@ -246,6 +249,8 @@ static const char *on_modify_media(struct c3p_call *k)
 	struct c3p_media m;
 	bool in = k->leg->ingress_block, out = k->leg->egress_block;
 
+	if (!k->conf->room)
+		return "notSupported";
 	if (!n || c3p_media_decode(&m, n) || (!m.ingress && !m.egress && !m.status))
 		return "requestMalformed";
 	if (!cstr_eq(m.id, k->rq->keys.media_id) || (m.type && !cstr_ieq(m.type, "audio")))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* c3p_srv.c - the HTTPS server for the focus: envelope, keys, answer
  *
- * POST /LiveServer/AVMCU/ -> c3p_req_decode() -> table row -> conference, user, leg by the keys -> the command -> a
+ * POST /LiveServer/AVMCU/, /LiveServer/IMMCU/ -> the service -> c3p_req_decode() -> table row -> conference, user, leg by the keys -> the command -> a
  * response in the same breath: every command here is done when it is answered.
  */
 #include <errno.h>
@@ -15,7 +15,6 @@
 #include "mcu/c3p_srv.h"
 
 #define CTYPE C3P_CTYPE "; charset=utf-8"
-#define PATH  "/LiveServer/AVMCU/"
 
 static struct metric m_cmds = METRIC_COUNTER("conclave_mcu_commands_total", "C3P commands received");
 static struct metric m_failed = METRIC_COUNTER("conclave_mcu_command_failures_total", "C3P commands answered with a failure");
@@ -27,7 +26,7 @@ static bool to_u64(const char *s, uint64_t *v)
 }
 
 /* The conference of the keys, or of the envelope's `to`. One of another epoch is another conference. */
-static struct conf *conf_of(struct app *a, const struct c3p_req *rq)
+static struct conf *conf_of(struct service *s, const struct c3p_req *rq)
 {
 	const char *text = *rq->keys.conf_entity ? rq->keys.conf_entity : rq->to;
 	struct c3p_uri u;
@@ -36,7 +35,7 @@ static struct conf *conf_of(struct app *a, const struct c3p_req *rq)
 
 	if (!text || c3p_uri_decode(&u, str_c(text)))
 		return NULL;
-	c = conf_find(a->confs, u.user, u.domain, u.id);
+	c = conf_find(s->confs, u.user, u.domain, u.id);
 	if (c && to_u64(rq->epoch, &epoch) && epoch != c->epoch)
 		return NULL;
 	return c;
@@ -46,7 +45,7 @@ static const char *resolve(struct c3p_call *k, enum c3p_needs needs)
 {
 	const struct c3p_keys *keys = &k->rq->keys;
 
-	if (needs >= NEEDS_CONF && !(k->conf = conf_of(k->app, k->rq)))
+	if (needs >= NEEDS_CONF && !(k->conf = conf_of(k->svc, k->rq)))
 		return "conferenceDoesntExist";
 	if (needs >= NEEDS_USER && !(k->user = conf_user(k->conf, keys->user_entity)))
 		return "userDoesntExist";
@@ -89,9 +88,9 @@ static const char *run(struct c3p_call *k, const struct c3p_cmd *cmd)
 	return reason;
 }
 
-static void on_command(struct http_req *hr, struct app *a, const struct c3p_req *rq)
+static void on_command(struct http_req *hr, struct service *s, const struct c3p_req *rq)
 {
-	struct c3p_call k = { .app = a, .rq = rq };
+	struct c3p_call k = { .app = s->app, .svc = s, .rq = rq };
 	const struct c3p_cmd *cmd = c3p_cmd_find(rq->command);
 	const char *reason = run(&k, cmd);
 	struct buf b;
@@ -117,11 +116,12 @@ static bool is_focus(const struct app *a, const char *peer)
 	return false;
 }
 
-static int refusal(const struct app *a, const struct http_req *hr)
+static int refusal(struct app *a, const struct http_req *hr, struct service **sp)
 {
 	if (!is_focus(a, http_req_peer(hr)))
 		return 403;
-	if (!str_ieq(http_req_path(hr), STR(PATH)) && !str_ieq(http_req_path(hr), STR("/LiveServer/AVMCU")))
+	*sp = service_by_path(a, http_req_path(hr));
+	if (!*sp)
 		return 404;
 	return str_eq(http_req_method(hr), STR("POST")) ? 0 : 405;
 }
@@ -130,7 +130,8 @@ static void on_request(struct http_req *hr, void *arg)
 {
 	struct app *a = arg;
 	struct c3p_req rq;
-	int status = refusal(a, hr);
+	struct service *s = NULL;
+	int status = refusal(a, hr, &s);
 
 	metric_inc(&m_cmds);
 	if (!status && c3p_req_decode(&rq, http_req_body(hr)))
@@ -141,7 +142,7 @@ static void on_request(struct http_req *hr, void *arg)
 		http_reply(hr, status, NULL, STR_NULL);
 		return;
 	}
-	on_command(hr, a, &rq);
+	on_command(hr, s, &rq);
 	c3p_req_fini(&rq);
 }
 

@@ -7,6 +7,7 @@
 
 struct c3p_call {                            /* one command being handled */
 	struct app           *app;
+	struct service       *svc;
 	const struct c3p_req *rq;
 	struct conf          *conf;          /* as the command's table row needs them */
 	struct user          *user;

@@ -30,6 +30,7 @@ int conf_set_alloc(struct conf_set **sp, const struct conf_set_prm *prm)
 		mem_deref(s);
 		return err;
 	}
+	s->kind      = prm->kind;
 	s->media     = mem_ref(prm->media);
 	s->loop      = prm->loop;
 	s->max_confs = prm->max_confs;
@@ -115,13 +116,14 @@ static int conf_alloc(struct conf **cp, struct conf_set *s, const struct conf_pr
 	c->tones      = s->tones;
 	if (c->key && c->id && c->org && c->domain && c->focus_uri && c->mcu_uri && c->subject && c->notify_url)
 		err = report_alloc(&c->report);
-	if (!err)
+	if (!err && s->media)
 		err = mroom_alloc(&c->room, s->media, c->id);
 	if (err) {
 		mem_deref(c);
 		return err;
 	}
-	mroom_tones(c->room, c->tones);
+	if (c->room)
+		mroom_tones(c->room, c->tones);
 	*cp = c;
 	return 0;
 }
@@ -156,7 +158,7 @@ int conf_add(struct conf **cp, struct conf_set *s, const struct conf_prm *prm)
 	c->set = s;
 	s->nconfs++;
 	HASH_ADD_KEYPTR(hh, s->by_key, c->key, strlen(c->key), c);
-	log_info(conf, "conference %s: here, epoch %llu", c->id, (unsigned long long)c->epoch);
+	log_info(conf, "conference %s: here for %s, epoch %llu", c->id, s->kind->name, (unsigned long long)c->epoch);
 	*cp = c;
 	return 0;
 }
@@ -173,7 +175,7 @@ void conf_end(struct conf *c, enum leg_end why)
 	HASH_ITER(hh, c->users, u, next)
 		conf_user_end(u, why);
 	c->set = NULL;
-	log_info(conf, "conference %s: ended: %s", c->id, leg_end_text(why));
+	log_info(conf, "conference %s: %s ended: %s", c->id, s->kind->name, leg_end_text(why));
 	mem_deref(c);
 }
 
@@ -193,7 +195,8 @@ void conf_lock(struct conf *c, bool locked)
 void conf_set_tones(struct conf *c, bool on)
 {
 	c->tones = on;
-	mroom_tones(c->room, on);
+	if (c->room)
+		mroom_tones(c->room, on);
 }
 
 void conf_changed(struct conf *c)

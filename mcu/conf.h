@@ -12,13 +12,15 @@
 #include "mcu/leg.h"
 #include "mcu/media/media.h"
 #include "mcu/report.h"
+#include "mcu/service.h"
 #include "mcu/ticket.h"
 
 struct conf;
 typedef void (conf_changed_cb)(struct conf *c, void *arg);     /* conf->report has something new */
 
-struct conf_set {                            /* every conference of this process, and the bounds */
-	struct media      *media;
+struct conf_set {                            /* every conference of one type, and the bounds */
+	const struct service_kind *kind;
+	struct media      *media;            /* NULL: nothing to mix */
 	struct ev_loop    *loop;
 	struct ticket_box *tickets;
 	struct conf       *by_key;
@@ -29,7 +31,8 @@ struct conf_set {                            /* every conference of this process
 	void              *arg;
 };
 struct conf_set_prm {
-	struct media    *media;              /* reference is taken */
+	const struct service_kind *kind;
+	struct media    *media;              /* reference is taken; NULL: nothing to mix */
 	struct ev_loop  *loop;
 	unsigned         max_confs, max_legs;
 	bool             tones;              /* of new conferences */
@@ -52,7 +55,7 @@ struct conf {
 	uint64_t         epoch;
 	bool             locked, tones;
 	unsigned         nlegs, max_legs;    /* max 0: no bound of its own */
-	struct mroom    *room;
+	struct mroom    *room;               /* NULL: nothing to mix */
 	struct report   *report;
 	void            *notifier;           /* of notify.c, reference */
 	struct user     *users;              /* by entity */

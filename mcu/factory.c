@@ -37,12 +37,12 @@ struct target {
 };
 
 struct factory {
-	struct app *app;
-	struct tmr  tmr;
-	char       *url, *contact;           /* where we are reached */
-	char        instance[17];
-	uint64_t    seq, sent_ms, cpu_us, cpu_at_ms;
-	unsigned    cpu_percent;
+	struct app     *app;
+	struct service *svc;                 /* whose health it tells */
+	struct tmr      tmr;
+	char           *url, *contact;       /* where we are reached */
+	uint64_t        seq, sent_ms, cpu_us, cpu_at_ms;
+	unsigned        cpu_percent;
 	SLIST_HEAD(, target) targets;
 };
 
@@ -89,7 +89,7 @@ static unsigned cpu_percent(struct factory *f)
 
 unsigned factory_load(struct factory *f)
 {
-	const struct conf_set *s = f->app->confs;
+	const struct conf_set *s = f->svc->confs;
 	unsigned cpu = cpu_percent(f), legs = s->nlegs * 100 / s->max_legs, load = cpu > legs ? cpu : legs;
 
 	load = load > 100 ? 100 : load;
@@ -99,12 +99,12 @@ unsigned factory_load(struct factory *f)
 
 void factory_health(struct factory *f, struct xmlw *w)
 {
-	const struct conf_set *s = f->app->confs;
+	const struct conf_set *s = f->svc->confs;
 
 	xmlw_start(w, "oc:health");
-	xmlw_attr(w, "id", f->app->cfg.node);
-	xmlw_attr(w, "type", "audio-video");
-	xmlw_attr(w, "instance", f->instance);
+	xmlw_attr(w, "id", f->svc->id);
+	xmlw_attr(w, "type", f->svc->kind->name);
+	xmlw_attr(w, "instance", f->app->instance);
 	xmlw_attrf(w, "seq", "%" PRIu64, ++f->seq);
 	xmlw_attr(w, "state", f->app->draining ? "draining" : "active");
 	xmlw_attr(w, "url", f->url);
@@ -145,7 +145,7 @@ static void push(struct factory *f)
 	struct buf b;
 
 	buf_init(&b, 16384);
-	snprintf(from, sizeof(from), "sip:%s;opaque=srvr:avmcu", f->app->cfg.node);
+	snprintf(from, sizeof(from), "sip:%s;opaque=srvr:%s", f->svc->id, f->svc->kind->opaque);
 	snprintf(id, sizeof(id), "%" PRIu64, f->seq + 1);
 	env.to = "sip:focus;opaque=srvr:mcufactory";
 	c3p_begin_request(&w, &b, &env);
@@ -219,8 +219,9 @@ static char *contact(const struct app *a)
 	return str_printf("%s%s%s:%u", v6 ? "[" : "", a->cfg.sip_bind, v6 ? "]" : "", sip_port(a->sip));
 }
 
-int factory_alloc(struct factory **fp, struct app *a)
+int factory_alloc(struct factory **fp, struct service *s)
 {
+	struct app *a = s->app;
 	struct factory *f = mem_zalloc(sizeof(*f), destructor);
 	struct str rest = str_c(a->cfg.factory_urls);
 	int err = -ENOMEM;
@@ -228,11 +229,12 @@ int factory_alloc(struct factory **fp, struct app *a)
 	if (!f)
 		return err;
 	f->app = a;
+	f->svc = s;
 	SLIST_INIT(&f->targets);
-	f->url     = settings_http_url(&a->cfg, http_srv_port(a->http));
+	f->url     = settings_http_url(&a->cfg, http_srv_port(a->http), s->kind->path);
 	f->contact = contact(a);
 	if (f->url && f->contact)
-		err = str_random_hex(f->instance, 16);
+		err = 0;
 	while (!err && !str_empty(rest))
 		err = add_target(f, str_trim(str_cut(&rest, ',')));
 	if (!err)

@@ -19,12 +19,13 @@ static const char *dir_name(bool sends, bool receives)
 
 static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 {
+	const struct service_kind *k = l->user->conf->set->kind;
 	bool sends, receives;
 
 	leg_roster_dir(l, &sends, &receives);
 	*e = (struct c3p_endpoint){
 		.entity         = l->endpoint,
-		.session_type   = "audio-video",
+		.session_type   = k->name,
 		.state          = "full",
 		.status         = l->state == LEG_CONNECTED ? "connected" : "dialing-in",
 		.joining_method = l->joining,
@@ -35,8 +36,8 @@ static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 	};
 	e->media[0] = (struct c3p_media){
 		.id      = "1",
-		.type    = "audio",
-		.label   = c3p_media_label("audio"),
+		.type    = k->medium,
+		.label   = c3p_media_label(k->medium),
 		.status  = dir_name(sends, receives),
 		.state   = "connected",
 		.ingress = l->ingress_block ? "block" : "unblock",
@@ -73,7 +74,7 @@ static bool on_item(const struct report_item *it, void *arg)
 	struct writing *wr = arg;
 	struct user *u;
 	struct leg *l;
-	struct c3p_endpoint e = { .entity = it->endpoint, .session_type = "audio-video", .state = "deleted" };
+	struct c3p_endpoint e = { .entity = it->endpoint, .session_type = wr->c->set->kind->name, .state = "deleted" };
 
 	if (wr->w->b->l > INFODOC_MAX_BYTES)
 		return false;
@@ -159,7 +160,7 @@ static void mark_all(struct conf *c, const struct user *u)
 static void view(struct xmlw *w, const struct conf *c)
 {
 	struct c3p_entity_view v = {
-		.entity = c->mcu_uri, .state = "full", .active = true, .locked = c->locked, .media_types = { "audio" },
+		.entity = c->mcu_uri, .state = "full", .active = true, .locked = c->locked, .media_types = { c->set->kind->medium },
 	};
 
 	xmlw_start(w, "msci:conference-view");

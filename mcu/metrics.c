@@ -13,11 +13,14 @@ static struct metric m_up = METRIC_GAUGE("conclave_mcu_uptime_seconds", "Since t
 
 static void refresh(struct app *a)
 {
-	metric_set(&m_confs, a->confs->nconfs);
-	metric_set(&m_legs, a->confs->nlegs);
+	struct service *s;
+
+	metric_set(&m_confs, services_confs(a));
+	metric_set(&m_legs, services_legs(a));
 	metric_set(&m_calls, uas_calls(a->uas));
 	metric_set(&m_up, (int64_t)((ev_now_ms(a->loop) - a->started_ms) / 1000));
-	factory_load(a->factory);
+	SERVICES_FOREACH(s, a)
+		factory_load(s->factory);
 }
 
 static void on_request(struct http_req *hr, void *arg)

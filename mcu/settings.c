@@ -7,12 +7,16 @@
 #include "lib/base/opts.h"
 #include "lib/base/str.h"
 #include "lib/tls/tls.h"
+#include "mcu/service.h"
 #include "mcu/settings.h"
 
 #define S struct settings
 const struct cfg_key settings_keys[] = {
 	CFG_STR("mcu", "node", S, node, "mcu-1", "Name of this server, as in oc-mcu= of its Contact"),
 	CFG_STR("mcu", "domain", S, domain, "conclave.test", "SIP domain of the conferences"),
+	CFG_STR("mcu", "types", S, types, "audio-video,chat", "What is served: audio-video, chat; comma-separated"),
+	CFG_STR("edge", "addresses", S, edge_addresses, "127.0.0.1:15063",
+		"Peer listeners of the edge, for calls that start here, IP:PORT, comma-separated"),
 	CFG_STR("tls", "cert", S, cert, "certs/mcu-1.pem", "Certificate chain of this server, PEM"),
 	CFG_STR("tls", "key", S, key, "certs/mcu-1.key", "Its private key, PEM"),
 	CFG_STR("tls", "ca", S, ca, "ca/servers.pem", "Root and issuing certificates of the other servers, PEM"),
@@ -89,14 +93,14 @@ static bool numeric(const char *ip)
 	return inet_pton(AF_INET, ip, a) == 1 || inet_pton(AF_INET6, ip, a) == 1;
 }
 
-char *settings_http_url(const struct settings *s, unsigned port)
+char *settings_http_url(const struct settings *s, unsigned port, const char *path)
 {
 	bool v6 = strchr(s->http_bind, ':');
 	size_t n = strlen(s->http_url);
 
 	if (!n)
-		return str_printf("https://%s%s%s:%u/LiveServer/AVMCU/", v6 ? "[" : "", s->http_bind, v6 ? "]" : "", port);
-	return str_printf("%s%sLiveServer/AVMCU/", s->http_url, s->http_url[n - 1] == '/' ? "" : "/");
+		return str_printf("https://%s%s%s:%u%s", v6 ? "[" : "", s->http_bind, v6 ? "]" : "", port, path);
+	return str_printf("%s%s", s->http_url, s->http_url[n - 1] == '/' ? path + 1 : path);
 }
 
 /* --- --check */
@@ -170,6 +174,10 @@ unsigned settings_check(const void *cfg, const char *file)
 
 	if (!*s->node || !*s->domain) {
 		opts_fault(file, "mcu", *s->node ? "domain" : "node", "must not be empty");
+		faults++;
+	}
+	if (services_check(s->types) < 0) {
+		opts_fault(file, "mcu", "types", "'%s': audio-video and chat are known, each once", s->types);
 		faults++;
 	}
 	if (s->port_min + 1 >= s->port_max) {

@@ -7,7 +7,7 @@
 #include "mcu/nego.h"
 
 struct settings {
-	char *node, *domain;
+	char *node, *domain, *types, *edge_addresses;
 	char *cert, *key, *ca;
 	char *sip_bind, *http_bind, *http_url, *factory_urls, *metrics_bind, *admin_socket, *log_level;
 	char *media_ip, *codecs, *codec_order;
@@ -20,6 +20,6 @@ extern const struct cfg_key settings_keys[];
 
 unsigned settings_check(const void *cfg, const char *file);            /* opts_check_cb */
 int      settings_policy(const struct settings *s, struct nego_policy *p);   /* -EINVAL: an unknown codec */
-char    *settings_http_url(const struct settings *s, unsigned port);   /* as others reach our C3P server; new reference */
+char    *settings_http_url(const struct settings *s, unsigned port, const char *path);   /* as others reach it; new reference */
 
 #endif

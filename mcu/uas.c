@@ -120,20 +120,24 @@ static bool requirements(const struct invite *in)
 	return true;
 }
 
-static struct conf *which_conf(const struct invite *in, struct c3p_uri *uri)
+static struct conf *which_conf(const struct invite *in, struct c3p_uri *uri, struct service **sp)
 {
 	struct app *a = in->u->app;
+	struct service *s = NULL;
 	struct conf *c;
 
-	if (c3p_uri_decode(uri, sip_msg_ruri(in->m)) || uri->type != C3P_AUDIO_VIDEO || str_empty(uri->id)) {
-		no(in, 404, 7002, "the request URI names no audio-video conference");
+	if (!c3p_uri_decode(uri, sip_msg_ruri(in->m)) && !str_empty(uri->id))
+		s = service_by_type(a, uri->type);
+	if (!s) {
+		no(in, 404, 7002, "the request URI names no conference of a type that is served here");
 		return NULL;
 	}
-	if (!str_empty(uri->mcu) && !str_ieq(uri->mcu, str_c(a->cfg.node))) {
-		no(in, 404, 7002, "this is %s, not the server named in the request URI", a->cfg.node);
+	if (!str_empty(uri->mcu) && !str_ieq(uri->mcu, str_c(s->id))) {
+		no(in, 404, 7002, "this is %s, not the server named in the request URI", s->id);
 		return NULL;
 	}
-	c = conf_find(a->confs, uri->user, uri->domain, uri->id);
+	*sp = s;
+	c = conf_find(s->confs, uri->user, uri->domain, uri->id);
 	if (!c) {
 		metric_inc(&m_unknown);
 		no(in, 404, 7002, "the conference does not exist on this server");
@@ -144,14 +148,13 @@ static struct conf *which_conf(const struct invite *in, struct c3p_uri *uri)
 /* 7006: nobody announced this user; 3014: announced, but not this call. */
 static struct leg *which_leg(const struct invite *in, const struct c3p_uri *uri, const struct conf *c)
 {
-	struct app *a = in->u->app;
 	void *owner = NULL;
 	struct leg *l;
 	int err;
 
 	err = str_empty(uri->ticket) ? -ENOENT
-				     : ticket_take(a->confs->tickets, uri->ticket, sip_msg_call_id(in->m), c->key,
-						   ev_now_ms(a->loop), &owner);
+				     : ticket_take(c->set->tickets, uri->ticket, sip_msg_call_id(in->m), c->key,
+						   ev_now_ms(c->set->loop), &owner);
 	if (err) {
 		metric_inc(&m_tickets);
 		no(in, 403, err == -EPERM ? 3014 : 7006, "%s", ticket_error(err));
@@ -166,12 +169,12 @@ static struct leg *which_leg(const struct invite *in, const struct c3p_uri *uri,
 }
 
 /* Contact of the conference in the edge's domain (isfocus): a request to it reaches this server in a dialog only. */
-static char *contact_of(const struct app *a, const struct conf *c)
+static char *contact_of(const struct service *s, const struct conf *c)
 {
-	char *uri = c3p_uri_make(c->org, c->domain, C3P_AUDIO_VIDEO, c->id), *line = NULL;
+	char *uri = c3p_uri_make(c->org, c->domain, s->kind->type, c->id), *line = NULL;
 
 	if (uri)
-		line = str_printf("Contact: <%s;oc-mcu=%s>;isfocus\r\n", uri, a->cfg.node);
+		line = str_printf("Contact: <%s;oc-mcu=%s>;isfocus\r\n", uri, s->id);
 	mem_deref(uri);
 	return line;
 }
@@ -180,6 +183,7 @@ static void on_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m)
 {
 	struct invite in = { .u = u, .st = st, .m = m };
 	struct str id = sip_msg_call_id(m);
+	struct service *s;
 	struct c3p_uri uri;
 	struct conf *c;
 	struct leg *l;
@@ -194,11 +198,15 @@ static void on_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m)
 	}
 	if (!requirements(&in))
 		return;
-	c = which_conf(&in, &uri);
+	c = which_conf(&in, &uri, &s);
+	if (c && !c->room) {
+		no(&in, 488, 0, "only calls with audio are taken");
+		return;
+	}
 	l = c ? which_leg(&in, &uri, c) : NULL;
 	if (!l)
 		return;
-	contact = contact_of(u->app, c);
+	contact = contact_of(s, c);
 	if (contact) {
 		call_invite(u, st, m, l, c->id, contact, c->room);
 	} else {

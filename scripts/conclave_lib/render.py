@@ -147,7 +147,7 @@ def focusd_conf(lay):
 
 def mcu_conf(lay):
     low, high = lay.mcu_media
-    return ini({"mcu": {"node": "mcu-1", "domain": lay.domain},
+    return ini({"mcu": {"node": "mcu-1", "domain": lay.domain}, "edge": {"addresses": lay.at("peer")},
                 "factory": {"urls": f"https://{lay.at('focus_http')}/LiveServer/MCUFactory/"},
                 "media": {"ip": lay.bind, "port_min": low, "port_max": high},
                 **_common(lay, "mcu-1", "mcu_sip", "mcu_http", "mcu_metrics", "mcu.sock")})
