@@ -111,7 +111,7 @@ static json_t *conf_summary(const struct conf *c)
 	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "uri",
 			 c->focus_uri, "subject", c->subject, "policy", conf_policy_names[c->policy], "active", c->active, "locked",
 			 c->locked, "users", (int)n, "subscriptions", (int)c->nsubs, "version", (json_int_t)c->version, "mcu",
-			 c->mcu_state == CONF_MCU_READY ? c->mcu_node : NULL, "organizer", c->organizer, "trunk", c->trunk_ok, "pin",
+			 c->mcu[SESSION_AV].state == CONF_MCU_READY ? c->mcu[SESSION_AV].node : NULL, "organizer", c->organizer, "trunk", c->trunk_ok, "pin",
 			 c->pin != NULL);
 }
 
@@ -134,7 +134,7 @@ static json_t *endpoint_json(const struct endpoint *e)
 						       e->media[i].status, "muted", e->media[i].in_blocked, "deaf",
 						       e->media[i].out_blocked));
 	return json_pack("{s:s,s:s,s:s,s:b,s:s*,s:s*,s:o}", "entity", e->entity, "session",
-			 e->session == SESSION_FOCUS ? "focus" : "audio-video", "status", ep_status_names[e->status], "talking",
+			 conf_session_names[e->session], "status", ep_status_names[e->status], "talking",
 			 e->talking, "joined", e->joined, "call_id", e->dlg ? NULL : e->call_id, "media", media);
 }
 
@@ -291,7 +291,7 @@ static json_t *on_mute(struct app *a, struct conf *c, const json_t *in)
 					      .endpoint_entity = e->entity, .media_id = e->media[i].id };
 
 			if (cstr_eq(e->media[i].type, "audio") &&
-			    mculink_modify_media(a, c, &k, "audio", filter, NULL, NULL, NULL, NULL) == 0)
+			    mculink_modify_media(a, c, e->session, &k, "audio", filter, NULL, NULL, NULL, NULL) == 0)
 				n++;
 		}
 	return n ? ok() : error("this user has no audio here");

@@ -68,7 +68,8 @@ void app_resume(struct app *a)
 	a->resume_due = false;
 	factory_mark(a);
 	for (struct conf *c = a->confs.by_key; c; c = c->hh.next) {
-		c->mcu_stale = c->active && c->mcu_state == CONF_MCU_READY;
+		FOR_EACH_MCU_TYPE(t)
+			c->mcu[t].stale = c->active && c->mcu[t].state == CONF_MCU_READY;
 		if (!c->active)
 			continue;
 		c->chg_full = true;

@@ -19,11 +19,21 @@ enum conf_policy { POLICY_CLOSED, POLICY_OPEN, POLICY_ANONYMOUS, POLICY_N };
 extern const char *const conf_policy_names[POLICY_N];
 enum conf_role { ROLE_ATTENDEE, ROLE_PRESENTER, ROLE_ORGANIZER };   /* rising rights; the organizer shows as presenter */
 enum conf_auth { AUTH_ENTERPRISE, AUTH_FEDERATED, AUTH_NONE };      /* how the user is known; NONE: trunk, anonymous */
-enum conf_session { SESSION_FOCUS, SESSION_AV };
+enum conf_session { SESSION_FOCUS, SESSION_AV, SESSION_CHAT, SESSION_N };   /* the focus, then the MCU types */
+extern const char *const conf_session_names[SESSION_N];             /* C3P's names of them */
+#define FOR_EACH_MCU_TYPE(s) for (enum conf_session s = SESSION_AV; s < SESSION_N; s++)
 enum ep_status { EP_PENDING, EP_DIALING_OUT, EP_DIALING_IN, EP_ALERTING, EP_ON_HOLD, EP_CONNECTED, EP_MUTED,
 		 EP_DISCONNECTING, EP_DISCONNECTED, EP_NSTATUS };
 extern const char *const ep_status_names[EP_NSTATUS];               /* RFC 4575 5.7 */
 enum conf_mcu_state { CONF_MCU_NONE, CONF_MCU_ADDING, CONF_MCU_READY };
+
+struct conf_mcu {                        /* a conference's MCU of one type */
+	enum conf_mcu_state state;
+	char    *uri;                    /* the MCU conference URI, also while there is no MCU */
+	char    *node, *instance;
+	uint32_t version;                /* last oc:notify taken */
+	bool     syncing, stale;         /* a getConference is under way; one is owed */
+};
 
 struct sip_dlg;
 struct conf;
@@ -101,7 +111,7 @@ struct conf {
 	char            *key;                /* "organizer@domain/id", lower case */
 	char            *organizer, *domain, *conf_id;
 	char            *name;               /* a room's plain address (user part), NULL: none */
-	char            *focus_uri, *av_uri;
+	char            *focus_uri;
 	char            *subject, *display;
 	enum conf_policy policy;
 	int64_t          expiry_s;           /* UTC; 0: never */
@@ -115,10 +125,7 @@ struct conf {
 	bool             active, locked, had_auth, removing;   /* removing: goes at the end of this turn */
 	uint32_t         epoch, version;     /* activation counter; last published document */
 	int64_t          end_at_ms;          /* wall clock; 0: not ending */
-	enum conf_mcu_state mcu_state;
-	char            *mcu_node, *mcu_instance;
-	uint32_t         mcu_version;        /* last oc:notify taken */
-	bool             mcu_syncing, mcu_stale;   /* a getConference is under way; one is owed */
+	struct conf_mcu  mcu[SESSION_N];     /* by type; [SESSION_FOCUS] is not used */
 	struct user     *users;              /* hash by entity */
 	struct endpoint *eps;                /* hash by entity */
 	unsigned         nusers;             /* shown or about to be */
@@ -168,7 +175,10 @@ enum conf_role conf_invited_role(const struct conf *c, const char *entity, bool 
 void conf_activate(struct confs *cs, struct conf *c, int64_t now_s);
 void conf_deactivate(struct confs *cs, struct conf *c);                /* users must be gone */
 void conf_set_locked(struct confs *cs, struct conf *c, bool locked);
-void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_mcu_state st, const char *node, const char *instance);
+void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_session s, enum conf_mcu_state st, const char *node,
+		  const char *instance);
+int  conf_session_find(struct str name);                               /* of an MCU type; -ENOENT */
+bool conf_offers(const struct conf *c, enum conf_session s);           /* the record lists the type */
 /* Next deadline from who is here: sets or clears end_at_ms. */
 void conf_review_end(struct confs *cs, struct conf *c, int64_t now_ms, int64_t grace_ms, int64_t empty_ms);
 
@@ -182,6 +192,7 @@ void user_remove(struct confs *cs, struct user *u);                    /* with i
 void user_set_role(struct confs *cs, struct user *u, enum conf_role role);
 void user_touch(struct confs *cs, struct user *u);                     /* dirty and changed */
 bool user_has(const struct user *u, enum conf_session s);              /* a connected one */
+bool user_has_leg(const struct user *u);                               /* a connected one on any MCU */
 bool user_visible(const struct user *u);                               /* has an endpoint past pending */
 const char *user_role_name(const struct user *u);
 

@@ -61,6 +61,15 @@ static void fail(struct cmd_ctx *x, int code, enum diag diag, const char *reason
 	respond(x, code, C3P_FAILURE, diag, reason, text);
 }
 
+/* The type of MCU that mcuUri names, SESSION_FOCUS (0): none of this conference's. */
+static enum conf_session mcu_of(const struct cmd_ctx *x)
+{
+	FOR_EACH_MCU_TYPE(s)
+		if (x->req->mcu_uri && conf_offers(x->rq->conf, s) && c3p_uri_same(str_c(x->req->mcu_uri), str_c(x->rq->conf->mcu[s].uri)))
+			return s;
+	return SESSION_FOCUS;
+}
+
 static struct user *target(struct cmd_ctx *x)
 {
 	struct user *u = user_find(x->rq->conf, x->req->keys.user_entity);
@@ -247,7 +256,7 @@ static void on_modify_media(struct cmd_ctx *x)
 		return;
 	}
 	r = relay_start(x);
-	pending(x, r, r ? mculink_modify_media(x->rq->app, x->rq->conf, k, had->type, ingress_of(&m), m.egress, x->by,
+	pending(x, r, r ? mculink_modify_media(x->rq->app, x->rq->conf, e->session, k, had->type, ingress_of(&m), m.egress, x->by,
 					       on_mcu_answer, r) : -ENOMEM);
 }
 
@@ -265,7 +274,7 @@ static void on_delete_user(struct cmd_ctx *x)
 	}
 	if (x->req->mcu_uri) {                   /* from that MCU only */
 		r = relay_start(x);
-		pending(x, r, r ? mculink_delete_user(x->rq->app, x->rq->conf, u->entity, NULL, on_mcu_answer, r) : -ENOMEM);
+		pending(x, r, r ? mculink_delete_user(x->rq->app, x->rq->conf, mcu_of(x), u->entity, NULL, on_mcu_answer, r) : -ENOMEM);
 		return;
 	}
 	done(x);
@@ -298,7 +307,7 @@ static void execute(struct cmd_ctx *x)
 		fail(x, 501, DIAG_UNKNOWN_COMMAND, "notSupported", "this focus does not know the command");
 	else if (x->req->mcu_uri && cmd->mcu == MCU_NEVER)
 		fail(x, 400, DIAG_NO_MCU_HERE, "requestMalformed", "this command is not for an MCU");
-	else if (x->req->mcu_uri && !c3p_uri_same(str_c(x->req->mcu_uri), str_c(x->rq->conf->av_uri)))
+	else if (x->req->mcu_uri && !mcu_of(x))
 		fail(x, 603, DIAG_MCU_URI, "mcuTypeNotAvailable", "mcuUri is not one of this conference's");
 	else if (cmd->presenter && !policy_is_presenter(x->by))
 		fail(x, 403, DIAG_FORBIDDEN, "unauthorized", "only presenters may do this");

@@ -29,7 +29,7 @@ void life_focus_gone(struct app *a, struct endpoint *e, bool say_bye)
 		bye(a, e);
 	endpoint_remove(&a->confs, e, false);
 	u = user_find(c, entity);
-	if (!u || (!user_has(u, SESSION_FOCUS) && !user_has(u, SESSION_AV)))
+	if (!u || (!user_has(u, SESSION_FOCUS) && !user_has_leg(u)))
 		sub_end_of_user(a, c, entity, "noresource");
 	if (u && !user_has(u, SESSION_FOCUS))
 		TAILQ_FOREACH(leg, &u->eps, le)
@@ -55,14 +55,15 @@ void life_eject(struct app *a, struct user *u)
 {
 	struct conf *c = u->conf;
 	struct endpoint *e;
-	bool leg = false;
+	unsigned legs = 0;
 
 	TAILQ_FOREACH(e, &u->eps, le) {
-		leg |= e->session != SESSION_FOCUS;
+		legs |= 1u << e->session;
 		bye(a, e);
 	}
-	if (leg)
-		mculink_delete_user(a, c, u->entity, NULL, NULL, NULL);
+	FOR_EACH_MCU_TYPE(t)
+		if (legs & 1u << t)
+			mculink_delete_user(a, c, t, u->entity, NULL, NULL, NULL);
 	sub_end_of_user(a, c, u->entity, "noresource");
 	log_info(conf, "%s: %s is out", c->key, u->entity);
 	user_remove(&a->confs, u);
@@ -78,8 +79,9 @@ void life_end(struct app *a, struct conf *c)
 	if (!c->active)
 		return;
 	log_info(conf, "%s: ends", c->key);
-	if (c->mcu_state == CONF_MCU_READY)
-		mculink_delete_conference(a, c);
+	FOR_EACH_MCU_TYPE(t)
+		if (c->mcu[t].state == CONF_MCU_READY)
+			mculink_delete_conference(a, c, t);
 	HASH_ITER(hh, c->users, u, tmp) {
 		TAILQ_FOREACH(e, &u->eps, le)
 			bye(a, e);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "focusd/app.h"
 #include "lib/base/log.h"
@@ -90,6 +91,7 @@ int main(int argc, char *argv[])
 	if (rc != OPTS_GO)
 		return rc;
 	opts_raise_nofile();
+	umask(077);                              /* the store holds names, dialogs and sealed pass codes */
 	rc = run(&app);
 	cfg_free(focusd_keys, &app.cfg);
 	return rc ? 1 : 0;

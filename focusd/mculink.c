@@ -15,7 +15,6 @@
 
 #define ANSWER_MS 5000u
 #define PROBE_MS  1500u
-#define MAX_TRIES 3u
 
 static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_focus_mcu_commands_total", "C3P commands sent to MCUs"),
@@ -170,11 +169,12 @@ static int send(struct call *k, struct xmlw *w, mculink_cb *cb, void *arg)
 	return 0;
 }
 
-static struct call *begin_conf(struct app *a, struct conf *c, const char *what, const struct user *by, struct xmlw *w)
+static struct call *begin_conf(struct app *a, struct conf *c, enum conf_session s, const char *what, const struct user *by,
+			       struct xmlw *w)
 {
-	const struct mcu *m = factory_find(a, c->mcu_node);
+	const struct mcu *m = factory_find(a, c->mcu[s].node);
 
-	return m ? begin(a, m->url, c->av_uri, c, what, by, w) : NULL;
+	return m ? begin(a, m->url, c->mcu[s].uri, c, what, by, w) : NULL;
 }
 
 int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
@@ -204,10 +204,10 @@ static void keys_of(struct c3p_keys *k, const struct conf *c, const char *user, 
 				.endpoint_entity = endpoint ? endpoint : "", .media_id = "" };
 }
 
-static int add_conference(struct app *a, struct conf *c, const struct mcu *m, mculink_cb *cb, void *arg)
+int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, const struct mcu *m, mculink_cb *cb, void *arg)
 {
 	struct xmlw w;
-	struct call *k = begin(a, m->url, c->av_uri, c, "addConference", NULL, &w);
+	struct call *k = begin(a, m->url, c->mcu[s].uri, c, "addConference", NULL, &w);
 	char n[16];
 
 	if (!k)
@@ -225,7 +225,7 @@ static int add_conference(struct app *a, struct conf *c, const struct mcu *m, mc
 	xmlw_end(&w);
 	xmlw_start(&w, "msci:conference-view");
 	xmlw_start(&w, "msci:entity-view");
-	xmlw_attr(&w, "entity", c->av_uri);
+	xmlw_attr(&w, "entity", c->mcu[s].uri);
 	xmlw_end(&w);
 	xmlw_end(&w);
 	xmlw_leaf(&w, "oc:notifyUrl", a->notify_url);
@@ -237,157 +237,20 @@ static int add_conference(struct app *a, struct conf *c, const struct mcu *m, mc
 	return send(k, &w, cb, arg);
 }
 
-/* --- ensure: one placement a conference at a time, others wait for it */
-struct waiter {
-	TAILQ_ENTRY(waiter) le;
-	char             *key;
-	uint32_t          epoch;
-	mculink_ready_cb *cb;
-	void             *arg;
-};
-static TAILQ_HEAD(, waiter) waiters = TAILQ_HEAD_INITIALIZER(waiters);
-
-/* reads: the state may be read back from the store meanwhile, and then knows nothing of a placement */
-struct placement { struct app *app; char *key, *node, *instance, *tried; unsigned tries, reads; uint32_t epoch; };
-
-static void on_placement_destroy(void *arg)
-{
-	struct placement *p = arg;
-
-	mem_deref(p->key);
-	mem_deref(p->node);
-	mem_deref(p->instance);
-	mem_deref(p->tried);
-}
-
-static void on_waiter_destroy(void *arg)
-{
-	mem_deref(((struct waiter *)arg)->key);
-}
-
-static void wake(const char *key, uint32_t epoch, int err, const char *reason)
-{
-	struct waiter *w, *next;
-
-	for (w = TAILQ_FIRST(&waiters); w; w = next) {
-		next = TAILQ_NEXT(w, le);
-		if (!cstr_eq(w->key, key) || w->epoch != epoch)
-			continue;
-		TAILQ_REMOVE(&waiters, w, le);
-		w->cb(err, reason, w->arg);
-		mem_deref(w);
-		next = TAILQ_FIRST(&waiters);    /* the callback may have changed the list */
-	}
-}
-
-static void place(struct placement *p);
-
-static void on_added(int err, const char *reason, const struct c3p_resp *resp, void *arg)
-{
-	struct placement *p = arg;
-	struct conf *c = conf_find_key(&p->app->confs, p->key);
-
-	const struct mcu *m = factory_find(p->app, p->node);
-
-	(void)resp;
-	if (err == -EPROTO && cstr_eq(reason, "conferenceExists"))
-		err = 0;
-	if (!c || !c->active || c->epoch != p->epoch) {
-		wake(p->key, p->epoch, -ENOENT, "conferenceDoesntExist");
-		mem_deref(p);
-	} else if (p->reads != p->app->reads || c->mcu_state != CONF_MCU_ADDING) {
-		wake(p->key, p->epoch, -EBUSY, "serverBusy");
-		mem_deref(p);
-	} else if (!err && m && cstr_eq(m->instance, p->instance)) {
-		conf_set_mcu(&p->app->confs, c, CONF_MCU_READY, p->node, p->instance);
-		wake(p->key, p->epoch, 0, "");
-		mem_deref(p);
-	} else {
-		place(p);
-	}
-}
-
-static void give_up(struct placement *p, struct conf *c, const char *reason)
-{
-	log_warn(factory, "%s: no MCU: %s", p->key, reason);
-	if (c)
-		conf_set_mcu(&p->app->confs, c, CONF_MCU_NONE, NULL, NULL);
-	wake(p->key, p->epoch, -EBUSY, reason);
-	mem_deref(p);
-}
-
-static void place(struct placement *p)
-{
-	struct conf *c = conf_find_key(&p->app->confs, p->key);
-	struct mcu *m;
-	char *tried;
-	bool known;
-
-	if (!c) {
-		give_up(p, NULL, "conferenceDoesntExist");
-		return;
-	}
-	m = p->tries++ < MAX_TRIES ? factory_pick(p->app, "audio-video", p->tried, &known) : NULL;
-	if (!m) {
-		give_up(p, c, p->tries == 1 && !known ? "mcuTypeNotAvailable" : "serverBusy");
-		return;
-	}
-	tried = str_printf("%s%s,", p->tried ? p->tried : "", m->id);
-	mem_deref(p->tried);
-	p->tried = tried;
-	if (cstr_set(&p->node, m->id) || cstr_set(&p->instance, m->instance) || !tried ||
-	    add_conference(p->app, c, m, on_added, p))
-		give_up(p, c, "serverBusy");
-}
-
-int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *arg)
-{
-	struct waiter *w;
-	struct placement *p;
-
-	if (c->mcu_state == CONF_MCU_READY && factory_find(a, c->mcu_node)) {
-		cb(0, "", arg);
-		return 0;
-	}
-	w = mem_zalloc(sizeof(*w), on_waiter_destroy);
-	if (!w)
-		return -ENOMEM;
-	w->key   = mem_ref(c->key);
-	w->epoch = c->epoch;
-	w->cb    = cb;
-	w->arg = arg;
-	if (c->mcu_state == CONF_MCU_ADDING) {
-		TAILQ_INSERT_TAIL(&waiters, w, le);
-		return 0;
-	}
-	p = mem_zalloc(sizeof(*p), on_placement_destroy);
-	if (!p) {
-		mem_deref(w);
-		return -ENOMEM;
-	}
-	TAILQ_INSERT_TAIL(&waiters, w, le);
-	p->app   = a;
-	p->key   = mem_ref(c->key);
-	p->epoch = c->epoch;
-	p->reads = a->reads;
-	conf_set_mcu(&a->confs, c, CONF_MCU_ADDING, NULL, NULL);
-	place(p);
-	return 0;
-}
-
 /* --- commands about users */
 int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg)
 {
 	const struct user *u = e->user;
 	struct xmlw w;
-	struct call *k = begin_conf(a, c, "addUser", NULL, &w);
-	struct mcu *m = factory_find(a, c->mcu_node);
+	enum conf_session s = e->session;
+	struct call *k = begin_conf(a, c, s, "addUser", NULL, &w);
+	struct mcu *m = factory_find(a, c->mcu[s].node);
 
 	if (!k)
 		return -ENOTCONN;
 	m->announced++;
 	xmlw_start(&w, "addUser");
-	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	xmlw_start(&w, "conferenceKeys");
 	xmlw_attr(&w, "confEntity", c->focus_uri);
 	xmlw_end(&w);
@@ -399,7 +262,7 @@ int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, co
 	xmlw_end(&w);
 	xmlw_start(&w, "ci:endpoint");
 	xmlw_attr(&w, "entity", e->entity);
-	xmlw_attr(&w, "msci:session-type", "audio-video");
+	xmlw_attr(&w, "msci:session-type", conf_session_names[s]);
 	xmlw_leaf(&w, "ci:joining-method", "dialed-in");
 	xmlw_end(&w);
 	xmlw_end(&w);
@@ -412,32 +275,32 @@ int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, co
 	return send(k, &w, cb, arg);
 }
 
-int mculink_delete_user(struct app *a, struct conf *c, const char *user, const char *endpoint, mculink_cb *cb, void *arg)
+int mculink_delete_user(struct app *a, struct conf *c, enum conf_session s, const char *user, const char *endpoint, mculink_cb *cb, void *arg)
 {
 	struct c3p_keys keys;
 	struct xmlw w;
-	struct call *k = begin_conf(a, c, "deleteUser", NULL, &w);
+	struct call *k = begin_conf(a, c, s, "deleteUser", NULL, &w);
 
 	if (!k)
 		return -ENOTCONN;
 	keys_of(&keys, c, user, endpoint);
 	xmlw_start(&w, "deleteUser");
-	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	c3p_write_keys(&w, endpoint ? "endpointKeys" : "userKeys", &keys);
 	xmlw_end(&w);
 	return send(k, &w, cb, arg);
 }
 
-int mculink_modify_media(struct app *a, struct conf *c, const struct c3p_keys *keys, const char *type, const char *ingress,
+int mculink_modify_media(struct app *a, struct conf *c, enum conf_session s, const struct c3p_keys *keys, const char *type, const char *ingress,
 			 const char *egress, const struct user *by, mculink_cb *cb, void *arg)
 {
 	struct xmlw w;
-	struct call *k = begin_conf(a, c, "modifyEndpointMedia", by, &w);
+	struct call *k = begin_conf(a, c, s, "modifyEndpointMedia", by, &w);
 
 	if (!k)
 		return -ENOTCONN;
 	xmlw_start(&w, "modifyEndpointMedia");
-	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	c3p_write_keys(&w, "mediaKeys", keys);
 	xmlw_start(&w, "ci:media");
 	xmlw_attr(&w, "id", keys->media_id);
@@ -449,17 +312,17 @@ int mculink_modify_media(struct app *a, struct conf *c, const struct c3p_keys *k
 	return send(k, &w, cb, arg);
 }
 
-int mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by)
+static int set_role(struct app *a, struct conf *c, enum conf_session s, const struct user *u, const struct user *by)
 {
 	struct c3p_keys keys;
 	struct xmlw w;
-	struct call *k = begin_conf(a, c, "modifyUserRoles", by, &w);
+	struct call *k = begin_conf(a, c, s, "modifyUserRoles", by, &w);
 
 	if (!k)
 		return -ENOTCONN;
 	keys_of(&keys, c, u->entity, NULL);
 	xmlw_start(&w, "modifyUserRoles");
-	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	c3p_write_keys(&w, "userKeys", &keys);
 	xmlw_start(&w, "ci:user-roles");
 	xmlw_leaf(&w, "ci:entry", user_role_name(u));
@@ -468,34 +331,44 @@ int mculink_set_role(struct app *a, struct conf *c, const struct user *u, const 
 	return send(k, &w, NULL, NULL);
 }
 
-static int simple(struct app *a, struct conf *c, const char *command, const char *locked, mculink_cb *cb, void *arg)
+void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by)
+{
+	FOR_EACH_MCU_TYPE(s)
+		if (c->mcu[s].state == CONF_MCU_READY)
+			set_role(a, c, s, u, by);
+}
+
+static int simple(struct app *a, struct conf *c, enum conf_session s, const char *command, const char *locked, mculink_cb *cb,
+		  void *arg)
 {
 	struct c3p_keys keys;
 	struct xmlw w;
-	struct call *k = begin_conf(a, c, command, NULL, &w);
+	struct call *k = begin_conf(a, c, s, command, NULL, &w);
 
 	if (!k)
 		return -ENOTCONN;
 	keys_of(&keys, c, NULL, NULL);
 	xmlw_start(&w, command);
-	xmlw_attr(&w, "mscp:mcuUri", c->av_uri);
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	c3p_write_keys(&w, "conferenceKeys", &keys);
 	xmlw_leaf(&w, "locked", locked);
 	xmlw_end(&w);
 	return send(k, &w, cb, arg);
 }
 
-int mculink_set_locked(struct app *a, struct conf *c, bool locked)
+void mculink_set_locked(struct app *a, struct conf *c, bool locked)
 {
-	return simple(a, c, "modifyConferenceLock", locked ? "true" : "false", NULL, NULL);
+	FOR_EACH_MCU_TYPE(s)
+		if (c->mcu[s].state == CONF_MCU_READY)
+			simple(a, c, s, "modifyConferenceLock", locked ? "true" : "false", NULL, NULL);
 }
 
-int mculink_delete_conference(struct app *a, struct conf *c)
+int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s)
 {
-	return simple(a, c, "deleteConference", NULL, NULL, NULL);
+	return simple(a, c, s, "deleteConference", NULL, NULL, NULL);
 }
 
-int mculink_get_conference(struct app *a, struct conf *c, mculink_cb *cb, void *arg)
+int mculink_get_conference(struct app *a, struct conf *c, enum conf_session s, mculink_cb *cb, void *arg)
 {
-	return simple(a, c, "getConference", NULL, cb, arg);
+	return simple(a, c, s, "getConference", NULL, cb, arg);
 }

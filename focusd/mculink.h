@@ -21,17 +21,19 @@ int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg);
 
 /* The conference has an MCU: at once when it has, else after getMCU and addConference on it (up to three servers). */
 typedef void (mculink_ready_cb)(int err, const char *reason, void *arg);
-int mculink_ensure(struct app *a, struct conf *c, mculink_ready_cb *cb, void *arg);
+int mculink_ensure(struct app *a, struct conf *c, enum conf_session s, mculink_ready_cb *cb, void *arg);
 
 struct mculink_user { const char *ticket, *call_id; bool plain_ok; };
 int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg);
 /* Commands whose answer nobody waits for may leave cb NULL. */
-int mculink_delete_user(struct app *a, struct conf *c, const char *user, const char *endpoint, mculink_cb *cb, void *arg);
-int mculink_modify_media(struct app *a, struct conf *c, const struct c3p_keys *k, const char *type, const char *ingress,
+int mculink_delete_user(struct app *a, struct conf *c, enum conf_session s, const char *user, const char *endpoint, mculink_cb *cb, void *arg);
+int mculink_modify_media(struct app *a, struct conf *c, enum conf_session s, const struct c3p_keys *k, const char *type, const char *ingress,
 			 const char *egress, const struct user *by, mculink_cb *cb, void *arg);
-int mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);
-int mculink_set_locked(struct app *a, struct conf *c, bool locked);
-int mculink_delete_conference(struct app *a, struct conf *c);
-int mculink_get_conference(struct app *a, struct conf *c, mculink_cb *cb, void *arg);
+void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);   /* every MCU of it */
+void mculink_set_locked(struct app *a, struct conf *c, bool locked);
+int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s);
+int mculink_get_conference(struct app *a, struct conf *c, enum conf_session s, mculink_cb *cb, void *arg);
+/* for mcuplace.c */
+int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, const struct mcu *m, mculink_cb *cb, void *arg);
 
 #endif

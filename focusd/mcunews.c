@@ -68,28 +68,28 @@ static void apply_connected(struct app *a, struct endpoint *e)
 	now = app_utc(app_wall_s());
 	cstr_set(&e->joined, now);
 	mem_deref(now);
-	trace_add(e->call_id, "%s is connected on %s", e->user->entity, e->user->conf->mcu_node ? e->user->conf->mcu_node : "an MCU");
+	trace_add(e->call_id, "%s is connected on %s", e->user->entity, e->user->conf->mcu[e->session].node ? e->user->conf->mcu[e->session].node : "an MCU");
 	log_info(conf, "%s: %s is connected", e->user->conf->key, e->user->entity);
 	life_review(a, e->user->conf);
 }
 
-static void apply_endpoint(struct app *a, struct conf *c, const char *user, const struct c3p_endpoint *news)
+static void apply_endpoint(struct app *a, struct conf *c, enum conf_session s, const char *user, const struct c3p_endpoint *news)
 {
 	struct endpoint *e = endpoint_find(c, news->entity);
 	int status = news->status ? ep_status_find(news->status) : EP_CONNECTED;
 	bool changed;
 
 	if (cstr_eq(news->state, "deleted") || status == EP_DISCONNECTED) {
-		if (e && e->session == SESSION_AV) {
+		if (e && e->session == s) {
 			trace_add(e->call_id, "%s: leg ended", e->user->entity);
 			log_info(conf, "%s: leg of %s ended", c->key, e->user->entity);
 			life_leg_gone(a, e);
 		}
 		return;
 	}
-	if (!e || e->session != SESSION_AV) {    /* not announced by us: it must not stay there */
+	if (!e || e->session != s) {    /* not announced by us: it must not stay there */
 		log_warn(conf, "%s: MCU reports an unknown leg %s of %s", c->key, news->entity, user);
-		mculink_delete_user(a, c, user, news->entity, NULL, NULL);
+		mculink_delete_user(a, c, s, user, news->entity, NULL, NULL);
 		return;
 	}
 	changed = apply_media(e, news);
@@ -107,12 +107,12 @@ static void apply_endpoint(struct app *a, struct conf *c, const char *user, cons
 }
 
 /* Legs that a full report does not mention are gone. */
-static void drop_unmentioned(struct app *a, struct conf *c, const struct xml_node *users)
+static void drop_unmentioned(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *users)
 {
 	struct endpoint *e, *tmp;
 
 	for (e = c->eps; e; e = e->hh.next)
-		e->mentioned = e->session != SESSION_AV || e->status == EP_PENDING;
+		e->mentioned = e->session != s || e->status == EP_PENDING;
 	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user"))
 		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint")) {
 			const char *entity = xml_attr(n, NULL, "entity");
@@ -126,7 +126,7 @@ static void drop_unmentioned(struct app *a, struct conf *c, const struct xml_nod
 			life_leg_gone(a, e);
 }
 
-static void apply(struct app *a, struct conf *c, const struct xml_node *info)
+static void apply(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *info)
 {
 	const struct xml_node *users = xml_child(info, NULL, "users");
 	struct c3p_endpoint ep;
@@ -137,10 +137,10 @@ static void apply(struct app *a, struct conf *c, const struct xml_node *info)
 			continue;
 		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint"))
 			if (c3p_endpoint_decode(&ep, n) == 0)
-				apply_endpoint(a, c, cu.entity, &ep);
+				apply_endpoint(a, c, s, cu.entity, &ep);
 	}
 	if (cstr_eq(xml_attr(info, NULL, "state"), "full"))
-		drop_unmentioned(a, c, users);
+		drop_unmentioned(a, c, s, users);
 }
 
 static uint32_t version_of(const struct xml_node *info)
@@ -152,7 +152,7 @@ static uint32_t version_of(const struct xml_node *info)
 }
 
 /* --- asking for all of it */
-struct sync { struct app *app; char *key, *node, *instance; uint32_t epoch; };
+struct sync { struct app *app; enum conf_session session; char *key, *node, *instance; uint32_t epoch; };
 
 static void on_sync_destroy(void *arg)
 {
@@ -167,77 +167,85 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 {
 	struct sync *y = arg;
 	struct conf *c = conf_find_key(&y->app->confs, y->key);
+	struct conf_mcu *m = c ? &c->mcu[y->session] : NULL;
 	const struct xml_node *info = resp ? xml_child(resp->cmd, NULL, "conference-info") : NULL;
 
 	/* another MCU may have the conference by now: what the old one says is no news */
-	if (c && c->epoch == y->epoch && c->active && cstr_eq(c->mcu_node, y->node) && cstr_eq(c->mcu_instance, y->instance)) {
-		c->mcu_syncing = false;
-		if (!err && info && version_of(info) >= c->mcu_version) {
-			c->mcu_stale   = false;
-			c->mcu_version = version_of(info);
+	if (c && c->epoch == y->epoch && c->active && cstr_eq(m->node, y->node) && cstr_eq(m->instance, y->instance)) {
+		m->syncing = false;
+		if (!err && info && version_of(info) >= m->version) {
+			m->stale   = false;
+			m->version = version_of(info);
 			conf_touch(&y->app->confs, c);
-			apply(y->app, c, info);
+			apply(y->app, c, y->session, info);
 		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
-			mcunews_lost(y->app, c);
+			mcunews_lost(y->app, c, y->session);
 		}                                /* else: still stale, the sweep asks again */
 	}
 	mem_deref(y);
 }
 
-void mcunews_sync(struct app *a, struct conf *c)
+void mcunews_sync(struct app *a, struct conf *c, enum conf_session s)
 {
+	struct conf_mcu *m = &c->mcu[s];
 	struct sync *y;
 
-	c->mcu_stale = true;
-	if (c->mcu_syncing || !factory_find(a, c->mcu_node))
+	m->stale = true;
+	if (m->syncing || !factory_find(a, m->node))
 		return;
 	y = mem_zalloc(sizeof(*y), on_sync_destroy);
 	if (!y)
 		return;
 	y->app      = a;
+	y->session  = s;
 	y->key      = mem_ref(c->key);
-	y->node     = mem_ref(c->mcu_node);
-	y->instance = mem_ref(c->mcu_instance);
+	y->node     = mem_ref(m->node);
+	y->instance = mem_ref(m->instance);
 	y->epoch    = c->epoch;
 	metric_inc(&metrics[M_SYNCS]);
-	if (mculink_get_conference(a, c, on_synced, y))
+	if (mculink_get_conference(a, c, s, on_synced, y))
 		mem_deref(y);
 	else
-		c->mcu_syncing = true;
+		m->syncing = true;
 }
 
 /* --- MCUs come and go */
-void mcunews_lost(struct app *a, struct conf *c)
+void mcunews_lost(struct app *a, struct conf *c, enum conf_session s)
 {
 	struct endpoint *e, *tmp;
 
-	log_warn(conf, "%s: its MCU %s is lost", c->key, c->mcu_node ? c->mcu_node : "?");
-	conf_set_mcu(&a->confs, c, CONF_MCU_NONE, NULL, NULL);
+	log_warn(conf, "%s: its MCU %s is lost", c->key, c->mcu[s].node ? c->mcu[s].node : "?");
+	conf_set_mcu(&a->confs, c, s, CONF_MCU_NONE, NULL, NULL);
 	HASH_ITER(hh, c->eps, e, tmp)
-		if (e->session == SESSION_AV && e->status != EP_PENDING) {
+		if (e->session == s && e->status != EP_PENDING) {
 			trace_add(e->call_id, "%s: leg lost with its MCU", e->user->entity);
 			life_leg_gone(a, e);
 		}
 }
 
+static bool on_node(const struct conf *c, enum conf_session s, const char *id)
+{
+	return c->active && c->mcu[s].state == CONF_MCU_READY && cstr_eq(c->mcu[s].node, id);
+}
+
 void on_mcu_up(struct app *a, struct mcu *m)
 {
-	for (struct conf *c = a->confs.by_key; c; c = c->hh.next) {
-		if (!c->active || c->mcu_state != CONF_MCU_READY || !cstr_eq(c->mcu_node, m->id))
-			continue;
-		if (cstr_eq(c->mcu_instance, m->instance))
-			mcunews_sync(a, c);
-		else
-			mcunews_lost(a, c);
-	}
+	for (struct conf *c = a->confs.by_key; c; c = c->hh.next)
+		FOR_EACH_MCU_TYPE(s) {
+			if (on_node(c, s, m->id) && cstr_eq(c->mcu[s].instance, m->instance))
+				mcunews_sync(a, c, s);
+			else if (on_node(c, s, m->id))
+				mcunews_lost(a, c, s);
+		}
 }
 
 void on_mcu_down(struct app *a, const char *id, const char *instance, const char *why)
 {
 	(void)why;
 	for (struct conf *c = a->confs.by_key; c; c = c->hh.next)
-		if (c->active && c->mcu_state == CONF_MCU_READY && cstr_eq(c->mcu_node, id) && cstr_eq(c->mcu_instance, instance))
-			mcunews_lost(a, c);
+		FOR_EACH_MCU_TYPE(s)
+			if (on_node(c, s, id) && cstr_eq(c->mcu[s].instance, instance))
+				mcunews_lost(a, c, s);
 }
 
 /* --- HTTP */
@@ -286,14 +294,19 @@ static void reply_c3p(struct http_req *rq, const struct c3p_req *r, enum c3p_cod
 	buf_fini(&b);
 }
 
-/* One that was taken for dead, or lost the conference to another, ends it when it is told so (409). */
-static bool from_its_mcu(const struct conf *c, const struct c3p_req *r)
+/* One that was taken for dead, or lost the conference to another, ends it when it is told so (409). Which type of MCU
+ * speaks stands in its own URI. */
+static int session_of(const struct conf *c, const struct c3p_req *r)
 {
 	struct c3p_uri u;
+	int s;
 
-	if (c->mcu_state == CONF_MCU_NONE)
-		return false;
-	return c3p_uri_decode(&u, str_c(r->from)) || str_empty(u.mcu) || !c->mcu_node || str_eq(u.mcu, str_c(c->mcu_node));
+	if (c3p_uri_decode(&u, str_c(r->from)))
+		return -EBADMSG;
+	s = conf_session_find(str_c(c3p_type_names[u.type]));
+	if (s < 0 || c->mcu[s].state == CONF_MCU_NONE)
+		return -ENOENT;
+	return str_empty(u.mcu) || !c->mcu[s].node || str_eq(u.mcu, str_c(c->mcu[s].node)) ? s : -ENOENT;
 }
 
 static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
@@ -301,28 +314,32 @@ static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *
 	const struct xml_node *info = xml_child(r->cmd, NULL, "conference-info");
 	struct conf *c = conf_of(a, info ? xml_attr(info, NULL, "entity") : NULL);
 	uint32_t version = info ? version_of(info) : 0;
+	struct conf_mcu *m;
 	uint64_t epoch;
+	int s;
 
 	if (!info || !version || !r->epoch || str_u64(str_c(r->epoch), &epoch)) {
 		metric_inc(&metrics[M_REFUSED]);
 		http_reply(rq, 400, NULL, STR_NULL);
 		return;
 	}
-	if (!c || !c->active || c->epoch != epoch || !from_its_mcu(c, r)) {
+	s = c && c->active && c->epoch == epoch ? session_of(c, r) : -ENOENT;
+	if (s < 0) {
 		metric_inc(&metrics[M_REFUSED]);
 		log_warn(conf, "notification of %s, epoch %s: not here", r->from, r->epoch);
 		http_reply(rq, 409, NULL, STR_NULL);
 		return;
 	}
 	metric_inc(&metrics[M_NEWS]);
-	if (version > c->mcu_version) {
-		bool gap = version != c->mcu_version + 1;
+	m = &c->mcu[s];
+	if (version > m->version) {
+		bool gap = version != m->version + 1;
 
-		c->mcu_version = version;
+		m->version = version;
 		conf_touch(&a->confs, c);
-		apply(a, c, info);
+		apply(a, c, (enum conf_session)s, info);
 		if (gap)
-			mcunews_sync(a, c);
+			mcunews_sync(a, c, (enum conf_session)s);
 	}
 	taken(a, rq);
 }

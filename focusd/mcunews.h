@@ -6,7 +6,7 @@
 
 struct http_req;
 void mcunews_on_http(struct http_req *rq, void *arg);    /* http_req_cb; arg: app */
-void mcunews_sync(struct app *a, struct conf *c);        /* asks the conference's MCU for all it knows */
-void mcunews_lost(struct app *a, struct conf *c);        /* its MCU is gone: legs leave the roster */
+void mcunews_sync(struct app *a, struct conf *c, enum conf_session s);        /* asks the conference's MCU for all it knows */
+void mcunews_lost(struct app *a, struct conf *c, enum conf_session s);        /* its MCU is gone: legs leave the roster */
 
 #endif

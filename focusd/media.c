@@ -26,6 +26,7 @@ static struct metric metrics[] = {
 struct invite {                          /* one media INVITE on its way to a 302; survives its conference */
 	struct app    *app;
 	struct sip_st *st;
+	enum conf_session session;
 	char          *key, *entity, *call_id, *ticket, *user;
 	char          *node;             /* the MCU that was asked */
 	bool           plain_ok, retried, over;
@@ -72,10 +73,10 @@ static void refuse(struct invite *i, int code, enum diag diag, const char *text)
 static void redirect(struct invite *i, const struct endpoint *e)
 {
 	const struct conf *c = e->user->conf;
-	char *hdrs = str_printf("Contact: <%s;oc-mcu=%s;oc-ticket=%s>\r\n", c->av_uri, c->mcu_node, i->ticket);
+	char *hdrs = str_printf("Contact: <%s;oc-mcu=%s;oc-ticket=%s>\r\n", c->mcu[i->session].uri, c->mcu[i->session].node, i->ticket);
 
-	trace_add(i->call_id, "sent on to %s as %s", c->mcu_node, e->user->entity);
-	log_info(conf, "%s: %s is called into %s", c->key, e->user->entity, c->mcu_node);
+	trace_add(i->call_id, "sent on to %s as %s", c->mcu[i->session].node, e->user->entity);
+	log_info(conf, "%s: %s is called into %s", c->key, e->user->entity, c->mcu[i->session].node);
 	metric_inc(&metrics[0]);
 	if (hdrs)
 		answer(i->app, i->st, &(struct answer){ .code = 302, .hdrs = hdrs });
@@ -97,7 +98,7 @@ static void on_ready(int err, const char *reason, void *arg)
 	}
 	trace_add(i->call_id, "no MCU: %s", reason);
 	refuse(i, cstr_eq(reason, "mcuTypeNotAvailable") ? 480 : 503, DIAG_MCU_URI,
-	       cstr_eq(reason, "mcuTypeNotAvailable") ? "no audio-video conferencing server is installed"
+	       cstr_eq(reason, "mcuTypeNotAvailable") ? "no conferencing server of this type is installed"
 						      : "no conferencing server can take this call now");
 }
 
@@ -117,15 +118,15 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 	(void)resp;
 	if (i->over || !e) {                     /* cancelled meanwhile, or thrown out */
 		if (!err && c && c->active)
-			mculink_delete_user(i->app, c, i->user, i->entity, NULL, NULL);
+			mculink_delete_user(i->app, c, i->session, i->user, i->entity, NULL, NULL);
 		refuse(i, 480, DIAG_CONF_URI, "the conference has ended");
 	} else if (!err) {
 		redirect(i, e);
 	} else if (!i->retried && mcu_lost(err, reason)) {
 		i->retried = true;
-		if (c->mcu_state == CONF_MCU_READY && cstr_eq(c->mcu_node, i->node))     /* else another call has seen to it */
-			mcunews_lost(i->app, c);
-		if (mculink_ensure(i->app, c, on_ready, i))
+		if (c->mcu[i->session].state == CONF_MCU_READY && cstr_eq(c->mcu[i->session].node, i->node))
+			mcunews_lost(i->app, c, i->session);             /* else another call has seen to it */
+		if (mculink_ensure(i->app, c, i->session, on_ready, i))
 			refuse(i, 503, DIAG_MCU_URI, "out of memory");
 	} else {
 		refuse(i, 503, DIAG_MCU_URI, "the conferencing server did not take the call");
@@ -139,7 +140,7 @@ static void announce_user(struct invite *i)
 
 	if (!e)
 		refuse(i, 480, DIAG_CONF_URI, "the conference has ended");
-	else if (cstr_set(&i->node, e->user->conf->mcu_node) || mculink_add_user(i->app, e->user->conf, e, &p, on_added, i))
+	else if (cstr_set(&i->node, e->user->conf->mcu[i->session].node) || mculink_add_user(i->app, e->user->conf, e, &p, on_added, i))
 		refuse(i, 503, DIAG_MCU_URI, "the conferencing server cannot be reached");
 }
 
@@ -153,6 +154,12 @@ static void on_cancel(struct sip_st *st, void *arg)
 }
 
 /* --- who and what */
+/* An MCU's own URI is for those who joined; the room's address and the focus URI with SDP are for phones. */
+static bool needs_focus(const struct uas_req *rq)
+{
+	return !rq->plain && rq->type != C3P_FOCUS;
+}
+
 static struct user *find_user(const struct uas_req *rq)
 {
 	if (caller_auth(&rq->caller) != AUTH_NONE)
@@ -179,12 +186,12 @@ static int make_user(const struct uas_req *rq, struct user **up, enum conf_role 
 /* The same device calls again: its old leg goes (a phone that lost its network). */
 static void replace_old(const struct uas_req *rq, const struct user *u)
 {
-	struct endpoint *old = endpoint_find_instance(u, SESSION_AV, rq->caller.instance);
+	struct endpoint *old = endpoint_find_instance(u, rq->session, rq->caller.instance);
 
 	if (!old)
 		return;
 	if (old->status != EP_PENDING)
-		mculink_delete_user(rq->app, rq->conf, u->entity, old->entity, NULL, NULL);
+		mculink_delete_user(rq->app, rq->conf, rq->session, u->entity, old->entity, NULL, NULL);
 	endpoint_remove(&rq->app->confs, old, true);
 }
 
@@ -195,14 +202,14 @@ static int make_endpoint(const struct uas_req *rq, struct endpoint **ep, struct 
 	int err = guid ? str_random_hex(hex, 32) : -ENOMEM;
 
 	if (!err)
-		err = endpoint_add(&e, &rq->app->confs, u, guid, SESSION_AV);
+		err = endpoint_add(&e, &rq->app->confs, u, guid, rq->session);
 	mem_deref(guid);
 	if (err)
 		return err;
 	cstr_set(&e->instance, rq->caller.instance);
 	cstr_set(&e->call_id, call_id);
 	cstr_set(&e->ticket, hex);
-	e->needs_focus = !rq->plain && rq->type == C3P_AUDIO_VIDEO;
+	e->needs_focus = needs_focus(rq);
 	e->drop_at_ms  = ev_now_ms(rq->app->loop) + (uint64_t)rq->app->cfg.pending_s * 1000;
 	*ep = e;
 	return 0;
@@ -222,6 +229,7 @@ static void start(struct uas_req *rq, enum conf_role role)
 		replace_old(rq, u);
 	if (!err) {
 		i->app      = rq->app;
+		i->session  = rq->session;
 		i->st       = mem_ref(rq->st);
 		i->key      = mem_ref(rq->conf->key);
 		i->plain_ok = rq->caller.plain_ok;
@@ -243,7 +251,7 @@ static void start(struct uas_req *rq, enum conf_role role)
 	i->user   = mem_ref(u->entity);
 	life_review(rq->app, rq->conf);
 	sip_st_set_cb(rq->st, on_cancel, NULL, i);
-	if (mculink_ensure(rq->app, rq->conf, on_ready, i))
+	if (mculink_ensure(rq->app, rq->conf, rq->session, on_ready, i))
 		refuse(i, 503, DIAG_NONE, "out of memory");
 }
 
@@ -260,7 +268,7 @@ void media_on_invite(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 404, DIAG_CONF_URI, "the conference has expired");
 		return;
 	}
-	if (!rq->plain && rq->type == C3P_AUDIO_VIDEO && !(u && user_has(u, SESSION_FOCUS))) {
+	if (needs_focus(rq) && !(u && user_has(u, SESSION_FOCUS))) {
 		metric_inc(&metrics[1]);
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "join the focus of this conference first, or call the room's plain address");
 		return;

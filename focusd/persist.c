@@ -14,17 +14,55 @@
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define CSEQ_BLOCK 1000u                 /* CSeq values reserved at once: a restarted focus goes on above them */
 
+/* MCUs as one text: "type|node|instance|version\n" of those that are ready */
+static char *mcus_text(const struct conf *c)
+{
+	struct buf b;
+	char *s;
+
+	buf_init(&b, 0);
+	FOR_EACH_MCU_TYPE(t)
+		if (c->mcu[t].state == CONF_MCU_READY)
+			buf_printf(&b, "%s|%s|%s|%u\n", conf_session_names[t], c->mcu[t].node, c->mcu[t].instance, c->mcu[t].version);
+	s = b.err ? NULL : str_dup(buf_view(&b));
+	buf_fini(&b);
+	return s;
+}
+
+static int load_mcus(struct conf *c, struct str text)
+{
+	int err = 0;
+
+	while (!str_empty(text) && !err) {
+		struct str line = str_cut(&text, '\n');
+		int t = conf_session_find(str_cut(&line, '|'));
+		char *node = str_dup(str_cut(&line, '|')), *instance = str_dup(str_cut(&line, '|'));
+		uint64_t version = 0;
+
+		if (t > 0 && node && instance && str_u64(line, &version) == 0) {
+			err = cstr_set(&c->mcu[t].node, node) | cstr_set(&c->mcu[t].instance, instance);
+			c->mcu[t].state   = CONF_MCU_READY;
+			c->mcu[t].version = (uint32_t)version;
+		}
+		mem_deref(node);
+		mem_deref(instance);
+	}
+	return err;
+}
+
 static void put_conf(struct app *a, const struct conf *c)
 {
+	char *mcus = mcus_text(c);
 	const struct store_val v[] = {
 		SV_STR(c->organizer), SV_STR(c->domain), SV_STR(c->conf_id), SV_STR(c->name), SV_STR(c->subject),
 		SV_STR(c->display), SV_INT(c->policy), SV_INT(c->expiry_s), SV_STR(c->pin), SV_INT(c->trunk_ok),
 		SV_STR(c->invited), SV_STR(c->types), SV_INT(c->record_version), SV_INT(c->updated_s), SV_INT(c->activated_s),
 		SV_INT(c->active), SV_INT(c->locked), SV_INT(c->had_auth), SV_INT(c->epoch), SV_INT(c->version),
-		SV_INT(c->end_at_ms), SV_INT(c->mcu_state), SV_STR(c->mcu_node), SV_STR(c->mcu_instance), SV_INT(c->mcu_version),
+		SV_INT(c->end_at_ms), SV_STR(mcus),
 	};
 
 	store_put(a->store, STORE_CONF, c->dirt.id, v, N(v));
+	mem_deref(mcus);
 }
 
 static void put_user(struct app *a, const struct user *u)
@@ -185,10 +223,8 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	c->epoch          = (uint32_t)v[18].i;
 	c->version        = (uint32_t)v[19].i;
 	c->end_at_ms      = v[20].i;
-	c->mcu_state      = v[21].i == CONF_MCU_READY ? CONF_MCU_READY : CONF_MCU_NONE;
-	c->mcu_version    = (uint32_t)v[24].i;
 	l->a->confs.nactive += c->active;
-	err = cstr_set(&c->display, v[5].s) | cstr_set(&c->mcu_node, v[22].s) | cstr_set(&c->mcu_instance, v[23].s);
+	err = cstr_set(&c->display, v[5].s) | load_mcus(c, str_c(v[21].s));
 	return err ? -ENOMEM : remember(l, id, c);
 }
 

@@ -82,7 +82,7 @@ static void write_user(struct xmlw *w, bool dflt, const struct user *u)
 			continue;
 		eps[n] = (struct c3p_endpoint){
 			.entity = e->entity,
-			.session_type = e->session == SESSION_FOCUS ? "focus" : "audio-video",
+			.session_type = conf_session_names[e->session],
 			.status = ep_status_names[e->status], .joining_method = "dialed-in", .joining_when = e->joined,
 			.talking = e->talking, .nmedia = e->nmedia,
 		};
@@ -122,20 +122,16 @@ static void write_users(struct xmlw *w, bool dflt, const struct roster_doc *d)
 
 static void write_views(struct xmlw *w, bool dflt, const struct conf *c, bool full)
 {
-	struct str types = str_c(c->types);
+	static const char *const media[SESSION_N] = { [SESSION_AV] = "audio", [SESSION_CHAT] = "chat" };
 
 	xmlw_start(w, "msci:conference-view");
 	xmlw_attr(w, "ci:state", full ? "full" : "partial");
-	while (!str_empty(types)) {
-		int type = c3p_type_find(str_cut(&types, ','));
-		char *uri = type < 0 ? NULL : c3p_uri_make(c->organizer, c->domain, (enum c3p_type)type, c->conf_id);
-		struct c3p_entity_view v = { .entity = uri, .locked = c->locked,
-					     .active = type == C3P_AUDIO_VIDEO && c->mcu_state == CONF_MCU_READY,
-					     .media_types = { type == C3P_AUDIO_VIDEO ? "audio" : type < 0 ? NULL : c3p_type_names[type] } };
+	FOR_EACH_MCU_TYPE(s) {
+		struct c3p_entity_view v = { .entity = c->mcu[s].uri, .locked = c->locked, .media_types = { media[s] },
+					     .active = c->mcu[s].state == CONF_MCU_READY };
 
-		if (uri)
+		if (conf_offers(c, s))
 			c3p_entity_view_encode(w, dflt, &v);
-		mem_deref(uri);
 	}
 	xmlw_end(w);
 }

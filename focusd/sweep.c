@@ -116,7 +116,7 @@ static void check_leg(struct app *a, struct endpoint *e, uint64_t now)
 		metric_inc(&metrics[M_NOSHOW]);
 		trace_add(e->call_id, "%s never reached the MCU", e->user->entity);
 	}
-	mculink_delete_user(a, e->user->conf, e->user->entity, e->entity, NULL, NULL);
+	mculink_delete_user(a, e->user->conf, e->session, e->user->entity, e->entity, NULL, NULL);
 	life_leg_gone(a, e);
 }
 
@@ -124,10 +124,12 @@ static void check_conf(struct app *a, struct conf *c, uint64_t now)
 {
 	struct endpoint *e, *tmp;
 
-	if (c->mcu_stale)
-		mcunews_sync(a, c);
-	if (c->mcu_state == CONF_MCU_READY && !factory_find(a, c->mcu_node) && now > a->started_ms + MCU_GRACE_MS)
-		mcunews_lost(a, c);
+	FOR_EACH_MCU_TYPE(t) {
+		if (c->mcu[t].stale)
+			mcunews_sync(a, c, t);
+		if (c->mcu[t].state == CONF_MCU_READY && !factory_find(a, c->mcu[t].node) && now > a->started_ms + MCU_GRACE_MS)
+			mcunews_lost(a, c, t);
+	}
 	HASH_ITER(hh, c->eps, e, tmp) {
 		if (e->session == SESSION_FOCUS)
 			check_focus(a, e, now);

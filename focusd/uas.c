@@ -63,14 +63,18 @@ static bool has_c3p_body(const struct sip_msg *m)
 
 static void on_invite(struct uas_req *rq)
 {
+	int session = rq->type == C3P_FOCUS ? SESSION_AV : conf_session_find(str_c(c3p_type_names[rq->type]));
+
 	if (!rq->conf)
 		answer_error(rq->app, rq->st, 404, DIAG_CONF_URI, "no such conference");
 	else if (rq->type == C3P_FOCUS && has_c3p_body(rq->m))
 		join_on_invite(rq);
-	else if (rq->type == C3P_FOCUS || rq->type == C3P_AUDIO_VIDEO)
+	else if (session < 0 || !conf_offers(rq->conf, (enum conf_session)session))
+		answer_error(rq->app, rq->st, 480, DIAG_MCU_URI, "this conference has no conferencing server of this type");
+	else {
+		rq->session = (enum conf_session)session;
 		media_on_invite(rq);
-	else
-		answer_error(rq->app, rq->st, 480, DIAG_MCU_URI, "no conferencing server of this type is installed");
+	}
 }
 
 static void on_subscribe(struct uas_req *rq)

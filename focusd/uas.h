@@ -15,6 +15,7 @@ struct uas_req {
 	struct conf          *conf;              /* NULL: none of that name */
 	enum c3p_type         type;              /* of the Request-URI */
 	struct c3p_uri        uri;               /* when it is a conference URI */
+	enum conf_session     session;           /* the MCU type it is for */
 	bool                  plain;             /* a room's plain address */
 	/* inside one */
 	struct endpoint      *ep;

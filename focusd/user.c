@@ -188,6 +188,14 @@ bool user_has(const struct user *u, enum conf_session s)
 	return false;
 }
 
+bool user_has_leg(const struct user *u)
+{
+	FOR_EACH_MCU_TYPE(s)
+		if (user_has(u, s))
+			return true;
+	return false;
+}
+
 bool user_visible(const struct user *u)
 {
 	const struct endpoint *e;
