@@ -55,6 +55,7 @@ def _parser():
     p.add_argument("area", nargs="?", default="all", metavar="AREA", help="all, or one area (default all)")
     p = add("drain", "take no new calls and joins; running ones go on")
     p.add_argument("--off", action="store_true", help="take them again")
+    add("media", "packets, loss, jitter and delay of each leg, as the media server sees them", "conf")
     add("why", "what each part did with the call of this Call-ID", "call_id")
     return top
 
@@ -147,6 +148,18 @@ def _why(a):
     return 0
 
 
+def _media(a):
+    conf = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "show", "conf": a.conf})
+    ans = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), {"cmd": "stats", "conf": conf["id"]})
+    if a.json:
+        print(json.dumps(ans))
+    else:
+        _table([[x["user"], x["peer"] or "-", x["rx_packets"], x["lost"], x["late"], x["concealed"], f"{x['jitter_us'] / 1000:.1f}", x["buffer_ms"],
+                 f"{x['rtt_us'] / 1000:.0f}", f"{x['peer_lost_256'] / 2.56:.0f} %", x["level_dbov"], x["auth_failures"]] for x in ans["legs"]],
+               ["USER", "FROM", "PACKETS", "LOST", "LATE", "CONCEALED", "JITTER", "BUFFER", "RTT", "PEER LOST", "LEVEL", "BAD KEY"])
+    return 0
+
+
 PRINT = {"list": _print_list, "show": _print_show, "stats": _print_stats}
 
 
@@ -155,6 +168,8 @@ def main(argv):
     try:
         if a.cmd == "why":
             return _why(a)
+        if a.cmd == "media":
+            return _media(a)
         req = {k: v for k, v in _request(a).items() if v is not None}
         ans = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
     except Problem as e:
