@@ -29,11 +29,12 @@ L_http   := http tls ev base
 L_sip    := sip tls ev base
 L_sdp    := sdp base
 L_rtp    := rtp base
+L_ice    := ice base
 L_c3p    := c3p xml base
 L_audio  := audio base
-L_media  := media audio rtp ev base
+L_media  := media audio rtp ice ev base
 L_focusd := focusd c3p xml sip tls http ev base
-L_mcu    := mcu media audio c3p xml sip sdp rtp tls http ev base
+L_mcu    := mcu media audio c3p xml sip sdp rtp ice tls http ev base
 
 X_base   := -linih -lsystemd
 X_ev     := -luv
@@ -42,6 +43,7 @@ X_xml    := -lxml2
 X_http   :=
 X_sip    := -losipparser2
 X_rtp    := -lcrypto -lsrtp2
+X_ice    := -lcrypto
 X_audio  := -lopus -lspeexdsp -lspandsp -lm
 X_media  := -lm
 X_focusd := -lsqlite3 -ljansson
@@ -55,12 +57,13 @@ DIR_http := lib/http
 DIR_sip  := lib/sip
 DIR_sdp  := lib/sdp
 DIR_rtp  := lib/rtp
+DIR_ice  := lib/ice
 DIR_c3p  := lib/c3p
 DIR_audio := mcu/audio
 DIR_media := mcu/media
 DIR_focusd := focusd
 DIR_mcu  := mcu
-ARCHIVES := base ev tls xml http sip sdp rtp c3p audio media focusd mcu
+ARCHIVES := base ev tls xml http sip sdp rtp ice c3p audio media focusd mcu
 
 archive  = $(BUILD)/lib/$(1).a
 archives = $(foreach a,$(1),$(call archive,$(a)))
@@ -167,7 +170,7 @@ test: deps ## all of check lua unit fuzz edge scenario
 
 # --- figures (docs: test/bench/README.md). BENCH=quick: a minute and a half; BENCH=full; BENCH=capacity: the largest room
 BENCH ?= full
-BENCH_L   := media audio rtp ev base
+BENCH_L   := media audio rtp ice ev base
 BENCH_BIN := floor engine load
 define BENCH_RULE
 BENCH_OBJ_$(1) := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard test/bench/$(1)/*.c))
