@@ -154,11 +154,13 @@ static void an_activation_counts_up_and_starts_unlocked(void **state)
 	c->had_auth = true;
 	conf_activate(&cs, c, 2000);             /* is active: nothing */
 	assert_true(c->locked && c->epoch == epoch);
-	c->mcu_syncing = c->mcu_stale = true;
-	conf_set_mcu(&cs, c, CONF_MCU_READY, "mcu-1", "i1");
+	conf_set_mcu(&cs, c, SESSION_AV, CONF_MCU_READY, "mcu-1", "i1");
+	c->mcu[SESSION_AV].syncing = c->mcu[SESSION_AV].stale = true;
+	c->mcu[SESSION_AV].version = 7;
 	conf_deactivate(&cs, c);
-	assert_false(c->active || c->locked || c->mcu_syncing || c->mcu_stale);
-	assert_null(c->mcu_node);
+	assert_false(c->active || c->locked || c->mcu[SESSION_AV].syncing || c->mcu[SESSION_AV].stale);
+	assert_null(c->mcu[SESSION_AV].node);
+	assert_int_equal(c->mcu[SESSION_AV].version, 0);
 	assert_int_equal(cs.nactive, 0);
 	conf_activate(&cs, c, 3000);
 	assert_int_equal(c->epoch, epoch + 1);
