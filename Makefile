@@ -33,8 +33,9 @@ L_ice    := ice base
 L_c3p    := c3p xml base
 L_audio  := audio base
 L_media  := media audio rtp ice ev base
+L_chat   := chat xml base
 L_focusd := focusd c3p xml sip tls http ev base
-L_mcu    := mcu media audio c3p xml sip sdp rtp ice tls http ev base
+L_mcu    := mcu media chat audio c3p xml sip sdp rtp ice tls http ev base
 
 X_base   := -linih -lsystemd
 X_ev     := -luv
@@ -46,6 +47,7 @@ X_rtp    := -lcrypto -lsrtp2
 X_ice    := -lcrypto
 X_audio  := -lopus -lspeexdsp -lspandsp -lm
 X_media  := -lm
+X_chat   :=
 X_focusd := -lsqlite3 -ljansson
 X_mcu    := -ljansson
 
@@ -61,9 +63,10 @@ DIR_ice  := lib/ice
 DIR_c3p  := lib/c3p
 DIR_audio := mcu/audio
 DIR_media := mcu/media
+DIR_chat := mcu/chat
 DIR_focusd := focusd
 DIR_mcu  := mcu
-ARCHIVES := base ev tls xml http sip sdp rtp ice c3p audio media focusd mcu
+ARCHIVES := base ev tls xml http sip sdp rtp ice c3p audio media chat focusd mcu
 
 archive  = $(BUILD)/lib/$(1).a
 archives = $(foreach a,$(1),$(call archive,$(a)))
