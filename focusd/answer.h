@@ -10,7 +10,7 @@
 /* ms-diagnostics of the focus (docs/c3p.md); 3012..: see there which conditions share one */
 enum diag { DIAG_NONE = 0, DIAG_FROM = 3000, DIAG_TO = 3001, DIAG_USER = 3002, DIAG_CONF_ENTITY = 3003, DIAG_UNKNOWN_COMMAND = 3004,
 	    DIAG_NO_MCU_HERE = 3005, DIAG_NOT_C3P = 3006, DIAG_ADD_USER = 3007, DIAG_ACCESS = 3008, DIAG_ENDPOINT = 3009,
-	    DIAG_CONF_URI = 3012, DIAG_MCU_URI = 3013, DIAG_FORBIDDEN = 3014, DIAG_ROLE = 3016 };
+	    DIAG_CONF_URI = 3012, DIAG_MCU_URI = 3013, DIAG_FORBIDDEN = 3014, DIAG_DIALOUT = 3015, DIAG_ROLE = 3016 };
 
 struct answer {
 	int         code;

@@ -18,7 +18,7 @@ struct focusd_cfg {
 	long  grace_s, empty_s, focus_hold_s, pending_s, probe_s, max_users, max_conferences, default_expiry_s;
 	long  sub_default_s, sub_min_s, sub_max_s, session_s, pace_ms, doc_bytes, doc_udp_bytes;
 	char *mcu_types;
-	bool  anonymous_allowed;
+	bool  anonymous_allowed, attendee_dialout, dialout_plain;
 };
 extern const struct cfg_key focusd_keys[];
 

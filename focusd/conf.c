@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "focusd/conf.h"
+#include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/c3p/uri.h"
 
@@ -81,7 +82,7 @@ static void on_destroy(void *arg)
 {
 	struct conf *c = arg;
 	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->subject,
-			       c->display, c->pin, c->invited, c->types };
+			       c->display, c->pin, c->access, c->invited, c->types };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
 		mem_deref(strs[i]);
@@ -126,7 +127,7 @@ static int fill(struct conf *c, const struct conf_prm *p)
 	err |= cstr_set(&c->invited, p->invited ? p->invited : "");
 	err |= cstr_set(&c->types, p->types ? p->types : "audio-video");
 	err |= cstr_set(&c->pin, p->pin);
-	c->policy   = p->policy;
+	c->policy   = c->policy_now = p->policy;
 	c->expiry_s = p->expiry_s;
 	c->trunk_ok = p->trunk_ok;
 	return err ? -ENOMEM : 0;
@@ -259,6 +260,8 @@ void conf_activate(struct confs *cs, struct conf *c, int64_t now_s)
 	c->active      = true;
 	c->locked      = false;
 	c->had_auth    = false;
+	c->policy_now  = c->policy;
+	c->access      = mem_deref(c->access);
 	c->activated_s = now_s;
 	c->end_at_ms   = 0;
 	c->epoch++;
@@ -281,6 +284,48 @@ void conf_deactivate(struct confs *cs, struct conf *c)
 	c->chg_state = true;
 	confs_changed(cs, c);
 	conf_touch(cs, c);
+}
+
+int conf_access(const struct conf *c, const char *entity)
+{
+	struct str rest = str_c(c->access);
+
+	while (!str_empty(rest)) {
+		struct str line = str_cut(&rest, '\n'), word = str_cut(&line, ' ');
+
+		if (str_ieq(line, str_c(entity)))
+			return str_eq(word, STR("granted")) ? 1 : -1;
+	}
+	return 0;
+}
+
+#define MAX_ACCESS 65536u                /* bytes of the list */
+
+int conf_set_access(struct confs *cs, struct conf *c, const char *entity, bool granted)
+{
+	struct str rest = str_c(c->access);
+	struct buf b;
+	char *s;
+
+	if (strpbrk(entity, " \r\n"))
+		return -EINVAL;
+	buf_init(&b, MAX_ACCESS);
+	while (!str_empty(rest)) {
+		struct str line = str_cut(&rest, '\n'), who = line;
+
+		str_cut(&who, ' ');
+		if (!str_ieq(who, str_c(entity)))
+			buf_printf(&b, STR_FMT "\n", STR_ARG(line));
+	}
+	buf_printf(&b, "%s %s\n", granted ? "granted" : "denied", entity);
+	s = b.err ? NULL : str_dup(buf_view(&b));
+	buf_fini(&b);
+	if (!s)
+		return -ENOMEM;
+	mem_deref(c->access);
+	c->access = s;
+	conf_touch(cs, c);
+	return 0;
 }
 
 void conf_set_locked(struct confs *cs, struct conf *c, bool locked)

@@ -36,6 +36,7 @@ struct conf_mcu {                        /* a conference's MCU of one type */
 };
 
 struct sip_dlg;
+struct cmd_log;
 struct conf;
 struct user;
 struct sub;
@@ -78,6 +79,7 @@ struct endpoint {
 	uint64_t           refreshed_ms;     /* monotonic: last request of the client, or last probe */
 	unsigned           misses;           /* unanswered probes */
 	bool               probing;
+	struct cmd_log    *log;              /* info.c: the last answers of the dialog */
 	bool               mentioned;        /* mcunews.c: in the report at hand */
 	/* the MCU leg */
 	char              *call_id;          /* Call-ID of the media INVITE */
@@ -85,6 +87,8 @@ struct endpoint {
 	char              *leg;              /* the MCU's own state of it, opaque */
 	bool               needs_focus;      /* came by the MCU's URI: goes when the user's focus dialogs go */
 	bool               talking;
+	char              *role;             /* of this endpoint on its MCU; NULL: the user's */
+	bool               dialed_out;
 	uint64_t           drop_at_ms;       /* monotonic: a pending leg is forgotten, a leg without focus dialog ends; 0: no */
 	unsigned           nmedia;
 	struct ep_media    media[EP_MAX_MEDIA];
@@ -124,6 +128,8 @@ struct conf {
 	/* running */
 	bool             active, locked, had_auth, removing;   /* removing: goes at the end of this turn */
 	uint32_t         epoch, version;     /* activation counter; last published document */
+	enum conf_policy policy_now;         /* of this activation */
+	char            *access;             /* lines "granted sip:x@y" of this activation, see setUserAccess */
 	int64_t          end_at_ms;          /* wall clock; 0: not ending */
 	struct conf_mcu  mcu[SESSION_N];     /* by type; [SESSION_FOCUS] is not used */
 	struct user     *users;              /* hash by entity */
@@ -174,6 +180,8 @@ enum conf_role conf_invited_role(const struct conf *c, const char *entity, bool 
 
 void conf_activate(struct confs *cs, struct conf *c, int64_t now_s);
 void conf_deactivate(struct confs *cs, struct conf *c);                /* users must be gone */
+int  conf_set_access(struct confs *cs, struct conf *c, const char *entity, bool granted);
+int  conf_access(const struct conf *c, const char *entity);             /* 1 granted, -1 denied, 0 neither */
 void conf_set_locked(struct confs *cs, struct conf *c, bool locked);
 void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_session s, enum conf_mcu_state st, const char *node,
 		  const char *instance);
@@ -190,6 +198,7 @@ int  user_add(struct user **up, struct confs *cs, struct conf *c, const char *en
 	      const char *display, enum conf_role role, enum conf_auth auth);  /* -EEXIST, -ENOMEM */
 void user_remove(struct confs *cs, struct user *u);                    /* with its endpoints */
 void user_set_role(struct confs *cs, struct user *u, enum conf_role role);
+int  user_set_display(struct confs *cs, struct user *u, const char *display);
 void user_touch(struct confs *cs, struct user *u);                     /* dirty and changed */
 bool user_has(const struct user *u, enum conf_session s);              /* a connected one */
 bool user_has_leg(const struct user *u);                               /* a connected one on any MCU */

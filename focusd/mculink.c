@@ -15,6 +15,7 @@
 
 #define ANSWER_MS 5000u
 #define PROBE_MS  1500u
+#define LATE_MS   200000u                 /* a call that nobody answers ends at the MCU after three minutes */
 
 static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_focus_mcu_commands_total", "C3P commands sent to MCUs"),
@@ -28,6 +29,10 @@ struct call {
 	void       *arg;
 	struct http_call *http;
 	bool        posted;              /* else it waits for its commit */
+	bool        may_wait;            /* `pending` is not the end of it */
+	bool        waiting;             /* for the late response */
+	uint64_t    until_ms;
+	char       *request_id;
 	char       *url, *what;          /* what: "addUser alice@.../ID", for the log */
 	uint64_t    timeout_ms;
 	struct buf  body;
@@ -41,6 +46,7 @@ static void on_call_destroy(void *arg)
 	struct call *k = arg;
 
 	TAILQ_REMOVE(&calls, k, le);
+	mem_deref(k->request_id);
 	mem_deref(k->url);
 	mem_deref(k->what);
 	buf_fini(&k->body);
@@ -104,8 +110,39 @@ static void on_http(int err, int status, struct str body, void *arg)
 		finish(k, -EPROTO, status == 503 ? "serverBusy" : "otherFailure", NULL);
 		return;
 	}
+	if (r.code == C3P_PENDING && k->may_wait) {
+		k->waiting  = true;
+		k->until_ms = ev_now_ms(k->app->loop) + LATE_MS;
+		c3p_resp_fini(&r);
+		return;
+	}
 	finish(k, r.code == C3P_FAILURE ? -EPROTO : 0, r.code == C3P_FAILURE ? r.reason : "", &r);
 	c3p_resp_fini(&r);
+}
+
+void mculink_late(struct app *a, const struct c3p_resp *resp)
+{
+	struct call *k;
+
+	(void)a;
+	TAILQ_FOREACH(k, &calls, le)
+		if (k->waiting && cstr_eq(k->request_id, resp->request_id) && resp->code != C3P_PENDING) {
+			finish(k, resp->code == C3P_FAILURE ? -EPROTO : 0, resp->code == C3P_FAILURE ? resp->reason : "", resp);
+			return;
+		}
+	log_debug(factory, "late response %s: nobody waits for it", resp->request_id);
+}
+
+void mculink_sweep(struct app *a)
+{
+	uint64_t now = ev_now_ms(a->loop);
+	struct call *k, *next;
+
+	for (k = TAILQ_FIRST(&calls); k; k = next) {
+		next = TAILQ_NEXT(k, le);
+		if (k->waiting && now > k->until_ms)
+			finish(k, -ETIMEDOUT, "timeout", NULL);
+	}
 }
 
 static void on_committed(int err, void *arg)
@@ -143,6 +180,8 @@ static struct call *begin(struct app *a, const char *url, const char *to, const 
 	if (cstr_set(&k->url, url) || !k->what)
 		return mem_deref(k);
 	snprintf(id, sizeof(id), "%u.%lu", c ? c->epoch : 0, ++counter);
+	if (cstr_set(&k->request_id, id))
+		return mem_deref(k);
 	if (c) {
 		snprintf(epoch, sizeof(epoch), "%u", c->epoch);
 		env.epoch = epoch;
@@ -237,41 +276,94 @@ int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, c
 	return send(k, &w, cb, arg);
 }
 
-/* --- commands about users */
-int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg)
+int mculink_forward(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *cmd, const struct user *by,
+		    mculink_cb *cb, void *arg)
 {
-	const struct user *u = e->user;
 	struct xmlw w;
-	enum conf_session s = e->session;
-	struct call *k = begin_conf(a, c, s, "addUser", NULL, &w);
-	struct mcu *m = factory_find(a, c->mcu[s].node);
+	struct call *k = begin_conf(a, c, s, xml_name(cmd), by, &w);
+	struct buf raw;
 
 	if (!k)
 		return -ENOTCONN;
+	buf_init(&raw, 256 * 1024);
+	if (xml_copy(cmd, &raw)) {
+		buf_fini(&raw);
+		mem_deref(k);
+		return -ENOMEM;
+	}
+	xmlw_raw(&w, buf_view(&raw));
+	buf_fini(&raw);
+	return send(k, &w, cb, arg);
+}
+
+/* --- commands about users */
+static void write_user(struct xmlw *w, const struct endpoint *e, const char *target)
+{
+	const struct user *u = e->user;
+
+	xmlw_start(w, "ci:user");
+	xmlw_attr(w, "entity", u->entity);
+	xmlw_leaf(w, "ci:display-text", u->display);
+	xmlw_start(w, "ci:roles");
+	xmlw_leaf(w, "ci:entry", user_role_name(u));
+	xmlw_end(w);
+	xmlw_start(w, "ci:endpoint");
+	xmlw_attr(w, "entity", e->entity);
+	xmlw_attr(w, "msci:session-type", conf_session_names[e->session]);
+	xmlw_attr(w, "msci:endpoint-uri", target);
+	xmlw_leaf(w, "ci:joining-method", target ? "dialed-out" : "dialed-in");
+	xmlw_end(w);
+	xmlw_end(w);
+}
+
+static struct call *begin_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct user *by,
+				   const char *target, struct xmlw *w)
+{
+	struct mcu *m = factory_find(a, c->mcu[e->session].node);
+	struct call *k = begin_conf(a, c, e->session, "addUser", by, w);
+
+	if (!k)
+		return NULL;
 	m->announced++;
-	xmlw_start(&w, "addUser");
-	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
-	xmlw_start(&w, "conferenceKeys");
-	xmlw_attr(&w, "confEntity", c->focus_uri);
-	xmlw_end(&w);
-	xmlw_start(&w, "ci:user");
-	xmlw_attr(&w, "entity", u->entity);
-	xmlw_leaf(&w, "ci:display-text", u->display);
-	xmlw_start(&w, "ci:roles");
-	xmlw_leaf(&w, "ci:entry", user_role_name(u));
-	xmlw_end(&w);
-	xmlw_start(&w, "ci:endpoint");
-	xmlw_attr(&w, "entity", e->entity);
-	xmlw_attr(&w, "msci:session-type", conf_session_names[s]);
-	xmlw_leaf(&w, "ci:joining-method", "dialed-in");
-	xmlw_end(&w);
-	xmlw_end(&w);
+	xmlw_start(w, "addUser");
+	xmlw_attr(w, "mscp:mcuUri", c->mcu[e->session].uri);
+	xmlw_start(w, "conferenceKeys");
+	xmlw_attr(w, "confEntity", c->focus_uri);
+	xmlw_end(w);
+	write_user(w, e, target);
+	return k;
+}
+
+int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin_add_user(a, c, e, NULL, NULL, &w);
+
+	if (!k)
+		return -ENOTCONN;
 	xmlw_start(&w, "oc:ticket");
 	xmlw_attr(&w, "value", p->ticket);
 	xmlw_attr(&w, "callId", p->call_id);
 	xmlw_attr(&w, "media", p->plain_ok ? "any" : "srtp");
 	xmlw_end(&w);
 	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_dial_out(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_dial *p, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin_add_user(a, c, e, p->by, p->target, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	xmlw_start(&w, "oc:dialout");
+	xmlw_attr(&w, "target", p->target);
+	xmlw_attr(&w, "media", p->plain_ok ? "any" : "srtp");
+	xmlw_attr(&w, "headers", p->headers);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	k->may_wait = true;
 	return send(k, &w, cb, arg);
 }
 

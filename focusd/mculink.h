@@ -29,6 +29,14 @@ int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, co
 int mculink_delete_user(struct app *a, struct conf *c, enum conf_session s, const char *user, const char *endpoint, mculink_cb *cb, void *arg);
 int mculink_modify_media(struct app *a, struct conf *c, enum conf_session s, const struct c3p_keys *k, const char *type, const char *ingress,
 			 const char *egress, const struct user *by, mculink_cb *cb, void *arg);
+/* A client's command as it stands. */
+int mculink_forward(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *cmd, const struct user *by,
+		    mculink_cb *cb, void *arg);
+struct mculink_dial { const char *target, *headers; bool plain_ok; const struct user *by; };
+/* The MCU calls out; cb comes when it is over (the MCU's late response), within three minutes. */
+int mculink_dial_out(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_dial *p, mculink_cb *cb, void *arg);
+void mculink_late(struct app *a, const struct c3p_resp *resp);           /* a response that an MCU POSTs */
+void mculink_sweep(struct app *a);
 void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);   /* every MCU of it */
 void mculink_set_locked(struct app *a, struct conf *c, bool locked);
 int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s);

@@ -381,6 +381,19 @@ static void on_get_conference(struct app *a, struct http_req *rq, const struct c
 		reply_c3p(rq, r, C3P_FAILURE, "conferenceDoesntExist");
 }
 
+/* The outcome of a dial-out that was answered `pending`. */
+static bool late_response(struct app *a, struct http_req *rq)
+{
+	struct c3p_resp resp;
+
+	if (c3p_resp_decode(&resp, http_req_body(rq)))
+		return false;
+	mculink_late(a, &resp);
+	c3p_resp_fini(&resp);
+	taken(a, rq);
+	return true;
+}
+
 static const struct { struct str path; const char *command; void (*handler)(struct app *a, struct http_req *rq, const struct c3p_req *r); }
 services[] = {
 	{ STR("/LiveServer/MCUFactory/"), "ping",          on_ping },
@@ -402,6 +415,8 @@ void mcunews_on_http(struct http_req *rq, void *arg)
 		http_reply(rq, known ? 405 : 404, NULL, STR_NULL);
 		return;
 	}
+	if (str_ieq(path, STR("/LiveServer/Focus/")) && late_response(arg, rq))
+		return;
 	err = c3p_req_decode(&r, http_req_body(rq));
 	for (size_t i = 0; !err && i < sizeof(services) / sizeof(services[0]); i++)
 		if (str_ieq(path, services[i].path) && cstr_eq(r.command, services[i].command)) {

@@ -58,7 +58,8 @@ static void put_conf(struct app *a, const struct conf *c)
 		SV_STR(c->display), SV_INT(c->policy), SV_INT(c->expiry_s), SV_STR(c->pin), SV_INT(c->trunk_ok),
 		SV_STR(c->invited), SV_STR(c->types), SV_INT(c->record_version), SV_INT(c->updated_s), SV_INT(c->activated_s),
 		SV_INT(c->active), SV_INT(c->locked), SV_INT(c->had_auth), SV_INT(c->epoch), SV_INT(c->version),
-		SV_INT(c->end_at_ms), SV_STR(mcus),
+		SV_INT(c->end_at_ms), SV_STR(mcus), SV_INT(c->policy_now),
+		SV_STR(c->access),
 	};
 
 	store_put(a->store, STORE_CONF, c->dirt.id, v, N(v));
@@ -116,7 +117,7 @@ static void put_endpoint(struct app *a, struct endpoint *e)
 		SV_STR(e->instance), SV_STR(d->call_id), SV_STR(d->local_tag), SV_STR(d->remote_tag), SV_STR(d->local_uri),
 		SV_STR(d->remote_uri), SV_STR(d->remote_target), SV_STR(d->route), SV_INT(reserve(&e->cseq_ceiling, e->dlg)),
 		SV_INT(d->remote_cseq), SV_INT(e->session_s), SV_STR(e->call_id), SV_STR(e->ticket), SV_STR(e->leg),
-		SV_INT(e->needs_focus), SV_STR(media),
+		SV_INT(e->needs_focus), SV_STR(media), SV_STR(e->role), SV_INT(e->dialed_out),
 	};
 
 	store_put(a->store, STORE_ENDPOINT, e->dirt.id, v, N(v));
@@ -224,7 +225,10 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	c->version        = (uint32_t)v[19].i;
 	c->end_at_ms      = v[20].i;
 	l->a->confs.nactive += c->active;
-	err = cstr_set(&c->display, v[5].s) | load_mcus(c, str_c(v[21].s));
+	err = cstr_set(&c->display, v[5].s) | load_mcus(c, str_c(v[21].s)) |
+	      cstr_set(&c->access, v[23].s);
+	if (v[22].i >= 0 && v[22].i < POLICY_N)
+		c->policy_now = (enum conf_policy)v[22].i;
 	return err ? -ENOMEM : remember(l, id, c);
 }
 
@@ -311,7 +315,8 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	if (e->status == EP_PENDING)
 		e->drop_at_ms = e->refreshed_ms + (uint64_t)l->a->cfg.pending_s * 1000;
 	err = cstr_set(&e->joined, v[4].s) | cstr_set(&e->instance, v[5].s) | cstr_set(&e->call_id, v[16].s) |
-	      cstr_set(&e->ticket, v[17].s) | cstr_set(&e->leg, v[18].s);
+	      cstr_set(&e->ticket, v[17].s) | cstr_set(&e->leg, v[18].s) | cstr_set(&e->role, v[21].s);
+	e->dialed_out = v[22].i;
 	if (err)
 		return -ENOMEM;
 	if (v[6].s && v[7].s) {

@@ -4,7 +4,7 @@
 #define FOCUSD_POLICY_H
 #include "focusd/conf.h"
 
-enum policy_no { POLICY_OK, POLICY_NOT_LISTED, POLICY_NO_ANONYMOUS, POLICY_NO_TRUNK, POLICY_LOCKED, POLICY_FULL,
+enum policy_no { POLICY_OK, POLICY_NOT_LISTED, POLICY_NO_ANONYMOUS, POLICY_NO_TRUNK, POLICY_LOCKED, POLICY_DENIED, POLICY_FULL,
 		 POLICY_NEEDS_PIN, POLICY_NEXT };
 struct policy_caller {
 	const char    *entity;           /* NULL: unknown */

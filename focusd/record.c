@@ -82,7 +82,7 @@ static const char *decode_description(struct record *r, const struct app *a, con
 	if (!r->conf_id || !c3p_id_valid(str_c(r->conf_id)))
 		return "invalidConferenceId";
 	if ((r->subject && strlen(r->subject) > MAX_TEXT) || (r->display && strlen(r->display) > MAX_TEXT))
-		return "requestMalformed";       /* every document would carry it */
+		return "requestTooLarge";       /* every document would carry it */
 	r->expiry_s = expiry && *expiry ? app_utc_parse(expiry) : now + a->cfg.default_expiry_s;
 	if (r->expiry_s < now - YEAR_S || r->expiry_s > now + 10 * (int64_t)YEAR_S)
 		return "invalidExpiryTime";

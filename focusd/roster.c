@@ -37,7 +37,7 @@ static void write_description(struct xmlw *w, bool dflt, const struct conf *c)
 	}
 	xmlw_end(w);
 	xmlw_leaf(w, "msci:conference-id", c->conf_id);
-	xmlw_leaf(w, "msci:admission-policy", conf_policy_names[c->policy]);
+	xmlw_leaf(w, "msci:admission-policy", conf_policy_names[c->policy_now]);
 	xmlw_end(w);
 }
 
@@ -83,7 +83,8 @@ static void write_user(struct xmlw *w, bool dflt, const struct user *u)
 		eps[n] = (struct c3p_endpoint){
 			.entity = e->entity,
 			.session_type = conf_session_names[e->session],
-			.status = ep_status_names[e->status], .joining_method = "dialed-in", .joining_when = e->joined,
+			.status = ep_status_names[e->status], .joining_method = e->dialed_out ? "dialed-out" : "dialed-in", .joining_when = e->joined,
+			.role = e->role,
 			.talking = e->talking, .nmedia = e->nmedia,
 		};
 		for (unsigned i = 0; i < e->nmedia; i++)

@@ -151,6 +151,7 @@ static void on_sweep(void *arg)
 	if (a->resume_due)
 		app_resume(a);
 	factory_sweep(a);
+	mculink_sweep(a);
 	notify_sweep(a);
 	HASH_ITER(hh, a->confs.by_key, c, tmp) {
 		if (c->active)

@@ -14,7 +14,7 @@
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
 
-#define ALLOW "Allow: INVITE, ACK, CANCEL, BYE, INFO, SUBSCRIBE, SERVICE, OPTIONS, UPDATE\r\n"
+#define ALLOW "Allow: INVITE, ACK, CANCEL, BYE, INFO, SUBSCRIBE, REFER, SERVICE, OPTIONS, UPDATE\r\n"
 
 static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_focus_requests_total", "SIP requests from the edge"),
@@ -85,9 +85,18 @@ static void on_subscribe(struct uas_req *rq)
 		subscribe_on_request(rq);
 }
 
+static void on_refer(struct uas_req *rq)
+{
+	if (!rq->conf || !rq->conf->active)
+		answer_error(rq->app, rq->st, 404, DIAG_CONF_URI, "no such conference is running");
+	else
+		refer_on_request(rq);
+}
+
 static const struct method { struct str name; void (*handler)(struct uas_req *rq); bool starts; } methods[] = {
 	{ STR("INVITE"),    on_invite,          true },
 	{ STR("SUBSCRIBE"), on_subscribe,       true },
+	{ STR("REFER"),     on_refer,           true },
 	{ STR("SERVICE"),   service_on_request, true },
 };
 

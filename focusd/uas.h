@@ -26,6 +26,7 @@ void uas_init(void);
 void join_on_invite(struct uas_req *rq);         /* focus URI, C3P addUser */
 void join_on_refresh(struct uas_req *rq);        /* re-INVITE, UPDATE in the focus dialog */
 void media_on_invite(struct uas_req *rq);        /* room address or audio-video URI, SDP: ends in a 302 to an MCU */
+void refer_on_request(struct uas_req *rq);       /* call somebody in, or let him go */
 void subscribe_on_request(struct uas_req *rq);
 void subscribe_on_refresh(struct uas_req *rq, struct sub *s);
 void info_on_request(struct uas_req *rq);        /* C3P commands inside the focus dialog */

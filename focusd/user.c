@@ -170,6 +170,18 @@ void user_remove(struct confs *cs, struct user *u)
 	mem_deref(u);
 }
 
+int user_set_display(struct confs *cs, struct user *u, const char *display)
+{
+	char *d = make_display(display);
+
+	if (!d)
+		return -ENOMEM;
+	mem_deref(u->display);
+	u->display = d;
+	user_touch(cs, u);
+	return 0;
+}
+
 void user_set_role(struct confs *cs, struct user *u, enum conf_role role)
 {
 	if (u->role == role)
@@ -224,13 +236,14 @@ static void media_fini(struct ep_media *m)
 static void on_endpoint_destroy(void *arg)
 {
 	struct endpoint *e = arg;
-	char *const strs[] = { e->entity, e->joined, e->instance, e->local_tag, e->call_id, e->ticket, e->leg };
+	char *const strs[] = { e->entity, e->joined, e->instance, e->local_tag, e->call_id, e->ticket, e->leg, e->role };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
 		mem_deref(strs[i]);
 	for (unsigned i = 0; i < EP_MAX_MEDIA; i++)
 		media_fini(&e->media[i]);
 	mem_deref(e->dlg);
+	mem_deref(e->log);
 }
 
 int endpoint_add(struct endpoint **ep, struct confs *cs, struct user *u, const char *entity, enum conf_session s)

@@ -100,6 +100,11 @@ void c3p_endpoint_encode(struct xmlw *w, bool dflt, const struct c3p_endpoint *e
 	for (unsigned i = 0; i < e->nmedia && i < C3P_MAX_MEDIA; i++)
 		c3p_media_encode(w, dflt, &e->media[i]);
 	call_info_encode(w, dflt, e);
+	if (e->role) {
+		xmlw_start(w, "msci:roles");
+		xmlw_leaf(w, CI(dflt, "entry"), e->role);
+		xmlw_end(w);
+	}
 	xmlw_end(w);
 }
 

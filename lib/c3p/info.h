@@ -22,6 +22,7 @@ struct c3p_endpoint {
 	const char *state;                                /* full, partial, deleted; NULL = full */
 	const char *status, *joining_method, *joining_when, *disconnection_method;
 	const char *call_id, *from_tag, *to_tag;          /* call-info/sip, written when call_id */
+	const char *role;                                 /* msci:roles/entry, NULL: none */
 	const char *leg;                                  /* oc:leg, opaque state an MCU keeps with its focus */
 	bool        talking;                              /* oc:talking on the endpoint */
 	unsigned    nmedia;

@@ -141,8 +141,8 @@ def test_a_full_disk_under_the_store_is_503_and_passes(end):
     seen = end(Participant(alice, first))
     s.fill()
     results = []
-    for _ in range(8):
-        r = c3p.service(alice, c3p.add_conference(c3p.new_id(), "x" * 2000))
+    for _ in range(64):
+        r = c3p.service(alice, c3p.add_conference(c3p.new_id(), "x" * 500))
         results.append(r.sip)
     assert results[-1] == 503, (results, r.msg)
     with pytest.raises(SipError) as e:

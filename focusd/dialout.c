@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dialout.c - see dialout.h
+ *
+ *   user and endpoint `dialing-out` -> an MCU of the type -> addUser with the target -> `pending` -> the MCU's reports move
+ *   the endpoint to alerting and connected -> its late response ends it
+ */
+#include <errno.h>
+#include "focusd/dialout.h"
+#include "focusd/life.h"
+#include "focusd/mculink.h"
+#include "focusd/policy.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/sip/msg.h"
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_focus_dialouts_total", "Calls that conferences made"),
+	METRIC_COUNTER("conclave_focus_dialouts_failed_total", "Calls that were not answered or not allowed"),
+};
+
+struct dial {
+	struct app       *app;
+	dialout_cb       *cb;
+	void             *arg;
+	enum conf_session session;
+	char             *key, *entity, *target, *headers, *by;
+};
+
+static void on_dial_destroy(void *arg)
+{
+	struct dial *d = arg;
+
+	mem_deref(d->key);
+	mem_deref(d->entity);
+	mem_deref(d->target);
+	mem_deref(d->headers);
+	mem_deref(d->by);
+}
+
+static void finish(struct dial *d, int err, const char *reason)
+{
+	struct conf *c = conf_find_key(&d->app->confs, d->key);
+	struct endpoint *e = c ? endpoint_find(c, d->entity) : NULL;
+
+	if (err) {
+		metric_inc(&metrics[1]);
+		log_info(conf, "%s: call to %s failed: %s", d->key, d->target, reason);
+		if (e && e->status != EP_CONNECTED)
+			life_leg_gone(d->app, e);
+	}
+	d->cb(err, reason, d->arg);
+	mem_deref(d);
+}
+
+static void on_over(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	(void)resp;
+	finish(arg, err, err == -EPROTO ? reason : err ? "timeout" : "");
+}
+
+static void on_ready(int err, const char *reason, void *arg)
+{
+	struct dial *d = arg;
+	struct conf *c = conf_find_key(&d->app->confs, d->key);
+	struct endpoint *e = c ? endpoint_find(c, d->entity) : NULL;
+	struct mculink_dial p = { .target = d->target, .headers = d->headers, .plain_ok = d->app->cfg.dialout_plain,
+				  .by = c && d->by ? user_find(c, d->by) : NULL };
+
+	if (err)
+		finish(d, err, reason);
+	else if (!e)
+		finish(d, -ENOENT, "requestCancelled");
+	else if (mculink_dial_out(d->app, c, e, &p, on_over, d))
+		finish(d, -ENOTCONN, "mcuTypeNotAvailable");
+}
+
+static enum conf_auth auth_of(const struct app *a, const char *entity)
+{
+	struct sip_uri u;
+
+	return sip_uri_decode(&u, str_c(entity)) == 0 && str_ieq(u.host, str_c(a->cfg.domain)) ? AUTH_ENTERPRISE : AUTH_NONE;
+}
+
+static int make_endpoint(struct app *a, const struct dialout_prm *p, struct endpoint **ep)
+{
+	struct user *u = user_find(p->conf, p->entity);
+	char *guid = p->endpoint && *p->endpoint ? str_dup(str_c(p->endpoint)) : str_guid();
+	int err = guid ? 0 : -ENOMEM;
+
+	if (!err && endpoint_find(p->conf, guid))
+		err = -EEXIST;
+	if (!err && !u)
+		err = user_add(&u, &a->confs, p->conf, p->entity, p->entity, p->display ? p->display : p->entity, p->role,
+			       auth_of(a, p->entity));
+	if (!err)
+		err = endpoint_add(ep, &a->confs, u, guid, p->session);
+	if (err && u && TAILQ_EMPTY(&u->eps))
+		user_remove(&a->confs, u);
+	mem_deref(guid);
+	if (err)
+		return err;
+	(*ep)->dialed_out = true;
+	endpoint_set_status(&a->confs, *ep, EP_DIALING_OUT);
+	return 0;
+}
+
+int dialout_start(struct app *a, const struct dialout_prm *p, dialout_cb *cb, void *arg)
+{
+	struct dial *d = mem_zalloc(sizeof(*d), on_dial_destroy);
+	struct endpoint *e;
+	int err = -ENOMEM;
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	if (!d || cstr_set(&d->target, p->target) || cstr_set(&d->headers, p->headers) ||
+	    cstr_set(&d->by, p->by ? p->by->entity : NULL))
+		goto out;
+	d->app     = a;
+	d->cb      = cb;
+	d->arg     = arg;
+	d->session = p->session;
+	d->key     = mem_ref(p->conf->key);
+	err = make_endpoint(a, p, &e);
+	if (err)
+		goto out;
+	d->entity = mem_ref(e->entity);
+	metric_inc(&metrics[0]);
+	log_info(conf, "%s: %s calls %s", p->conf->key, p->by ? p->by->entity : "the operator", p->target);
+	life_review(a, p->conf);
+	err = mculink_ensure(a, p->conf, p->session, on_ready, d);
+	if (err) {
+		life_leg_gone(a, e);
+		goto out;
+	}
+	return 0;
+out:
+	mem_deref(d);
+	return err;
+}
+
+bool dialout_allowed(const struct app *a, const struct user *by, const char *entity)
+{
+	return policy_is_presenter(by) || a->cfg.attendee_dialout || cstr_ieq(by->entity, entity);
+}
+
+bool dialout_target_valid(const char *s)
+{
+	size_t n = s ? strlen(s) : 0;
+	struct sip_uri u;
+
+	if (!n || n > 256 || strcspn(s, " \t\r\n<>\"") != n)
+		return false;
+	if (str_istarts(str_c(s), STR("tel:")))
+		return n > 4 && strspn(s + 4, "+0123456789-.()*#") == strcspn(s + 4, ";") && s[4] != ';';
+	return sip_uri_decode(&u, str_c(s)) == 0 && !str_empty(u.user) && !str_empty(u.host);
+}

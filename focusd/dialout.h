@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dialout.h - an MCU calls somebody into a conference: for addUser dialed-out and for REFER */
+#ifndef FOCUSD_DIALOUT_H
+#define FOCUSD_DIALOUT_H
+#include "focusd/app.h"
+
+struct dialout_prm {
+	struct conf      *conf;
+	enum conf_session session;
+	const char       *entity;        /* the user to be, a SIP URI; copied, as all of it */
+	const char       *display;       /* or NULL */
+	const char       *endpoint;      /* GUID, or NULL: one is made */
+	const char       *target;        /* what is dialled, sip: or tel: */
+	const char       *headers;       /* header lines for the INVITE (Replaces), or NULL */
+	enum conf_role    role;
+	const struct user *by;
+};
+/* err 0: connected; else the C3P reason. Called once; never when dialout_start() fails. */
+typedef void (dialout_cb)(int err, const char *reason, void *arg);
+int  dialout_start(struct app *a, const struct dialout_prm *prm, dialout_cb *cb, void *arg);
+bool dialout_allowed(const struct app *a, const struct user *by, const char *entity);   /* attendees call themselves only */
+/* "sip:..." or "tel:..." that may stand in a Request-URI */
+bool dialout_target_valid(const char *s);
+
+#endif
