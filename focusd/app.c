@@ -31,16 +31,32 @@ char *app_utc(int64_t s)
 			  tm.tm_sec);
 }
 
+/* "Z", nothing, or an offset like +02:00 in seconds */
+static bool parse_zone(const char *s, int64_t *offset)
+{
+	int h, m, n = 0;
+
+	*offset = 0;
+	if (!*s || (s[0] == 'Z' && !s[1]))
+		return true;
+	if ((*s != '+' && *s != '-') || strspn(s + 1, "0123456789:") != 5 || sscanf(s + 1, "%2d:%2d%n", &h, &m, &n) != 2 || n != 5 ||
+	    s[6] || h > 14 || m > 59)
+		return false;
+	*offset = (*s == '+' ? 1 : -1) * (h * 3600 + m * 60);
+	return true;
+}
+
 int64_t app_utc_parse(const char *s)
 {
 	struct tm tm = { 0 };
 	const char *end = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
+	int64_t offset;
 
 	if (!end)
 		return -EINVAL;
 	if (*end == '.')
 		end += 1 + strspn(end + 1, "0123456789");
-	return *end == 'Z' || !*end ? (int64_t)timegm(&tm) : -EINVAL;
+	return parse_zone(end, &offset) ? (int64_t)timegm(&tm) - offset : -EINVAL;
 }
 
 static void on_turn(void *arg)

@@ -48,6 +48,9 @@ static char             store_path[128], record_route[128], focus_addr[64];
 static int              notify_code = 200;       /* 0: NOTIFYs are not answered */
 static const char      *mcu_refuses;             /* command that is refused, */
 static const char      *mcu_reason = "serverBusy";       /* and why */
+static const char      *mcu_hangs;               /* command that is not answered */
+static struct http_req *mcu_kept[16];
+static unsigned         mcu_nkept;
 static char             mcu_log[4096];           /* commands the MCU got, in order */
 static size_t           live_before;
 
@@ -284,8 +287,10 @@ static void on_mcu_http(struct http_req *rq, void *arg)
 	assert_int_equal(c3p_req_decode(&r, http_req_body(rq)), 0);
 	if (!cstr_eq(r.command, "ping"))
 		snprintf(mcu_log + strlen(mcu_log), sizeof(mcu_log) - strlen(mcu_log), "%s ", r.command);
-	if (mcu_refuses && cstr_eq(mcu_refuses, r.command) && !*mcu_reason)
-		goto out;                        /* says nothing useful: the connection's 500 */
+	if (mcu_hangs && cstr_eq(mcu_hangs, r.command) && mcu_nkept < 16) {
+		mcu_kept[mcu_nkept++] = mem_ref(rq);
+		goto out;
+	}
 	buf_init(&b, 0);
 	c3p_simple_response(&b, &(struct c3p_env){ .request_id = r.request_id, .from = r.to, .to = r.from },
 			    cstr_eq(mcu_refuses, r.command) ? C3P_FAILURE : C3P_SUCCESS, r.command,
@@ -386,7 +391,7 @@ static int world_setup(void **state)
 	(void)state;
 	log_set("all", "error");
 	live_before = mem_live();
-	mcu_refuses = NULL;
+	mcu_refuses = mcu_hangs = NULL;
 	mcu_reason  = "serverBusy";
 	mcu_log[0]  = '\0';
 	notify_code = 200;
@@ -411,6 +416,8 @@ static int world_teardown(void **state)
 	app_off();
 	clear_got();
 	clear_last();
+	while (mcu_nkept)
+		mem_deref(mcu_kept[--mcu_nkept]);
 	edge     = mem_deref(edge);
 	mcu      = mem_deref(mcu);
 	mcu_cli  = mem_deref(mcu_cli);
