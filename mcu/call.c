@@ -26,7 +26,7 @@ static struct metric m_ended = METRIC_COUNTER("conclave_mcu_calls_ended_total", 
 /* Reason of our BYE (RFC 3326). */
 static const int causes[LEG_NENDS] = {
 	[LEG_END_REMOVED] = 200, [LEG_END_CONF] = 200, [LEG_END_SHUTDOWN] = 503, [LEG_END_IDLE] = 408,
-	[LEG_END_KEY] = 488, [LEG_END_TIMER] = 408, [LEG_END_NO_ACK] = 408, [LEG_END_REPLACED] = 200,
+	[LEG_END_KEY] = 488, [LEG_END_NO_WAY] = 480, [LEG_END_TIMER] = 408, [LEG_END_NO_ACK] = 408, [LEG_END_REPLACED] = 200,
 	[LEG_END_FAILED] = 500,
 };
 
@@ -180,6 +180,9 @@ static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
 	case MLEG_IDLE:
 		if (c->nego.set.recv || !c->se.interval_s)     /* on hold a refreshed session is life enough */
 			call_end(c, LEG_END_IDLE);
+		break;
+	case MLEG_NO_WAY:
+		call_end(c, LEG_END_NO_WAY);
 		break;
 	case MLEG_BAD_KEY:
 		call_end(c, LEG_END_KEY);

@@ -21,6 +21,7 @@ static const struct { int code, diag; } refusals[NEGO_NFAULTS] = {
 	[NEGO_INSECURE]  = { 488, 7010 },
 	[NEGO_NO_CRYPTO] = { 488, 7010 },
 	[NEGO_FAMILY]    = { 488, 7009 },
+	[NEGO_ICE]       = { 488, 7008 },    /* Communicator's family calls again in its other form */
 	[NEGO_ANSWER]    = { 488, 7010 },
 	[NEGO_NO_MEMORY] = { 500, 0 },
 };

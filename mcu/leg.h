@@ -22,6 +22,7 @@ struct conf;
 	X(SHUTDOWN, "this server goes down",               "failed") \
 	X(IDLE,     "no media for too long",               "failed") \
 	X(KEY,      "media cannot be decrypted",           "failed") \
+	X(NO_WAY,   "ICE found no way for media",          "failed") \
 	X(TIMER,    "the session was not refreshed",       "failed") \
 	X(NO_ACK,   "the answer was not acknowledged",     "failed") \
 	X(REPLACED, "another call of the same endpoint",   "departed") \

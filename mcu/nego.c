@@ -198,7 +198,7 @@ static void take_offer(struct nego *n, const struct nego_prm *prm, const struct 
 	enum sdp_dir offered = offered_dir(p->m);
 
 	copy(n->proto, sizeof(n->proto), p->m->proto);
-	if (p->crypto && !p->savp && prm->ms_kind)
+	if (p->crypto && !p->savp && (prm->ms_kind || p->ice.ms || p->m->encryption.l))
 		copy(n->proto, sizeof(n->proto), STR("RTP/SAVP"));
 	copy(n->label, sizeof(n->label), p->m->label);
 	copy(n->mid, sizeof(n->mid), p->m->mid);
@@ -206,6 +206,7 @@ static void take_offer(struct nego *n, const struct nego_prm *prm, const struct 
 	n->set.pt_recv = n->set.pt_send;
 	take_transport(n, p);
 	take_key(n, p);
+	take_ice(n, &p->ice, prm->ms_kind);
 	n->dir = sdp_dir_answer(offered, prm->may_recv, prm->may_send);
 	take_direction(n, n->dir, offered);
 	n->done = true;
@@ -323,7 +324,8 @@ char *nego_keepable(const struct nego *n)
 	while (!str_empty(rest)) {
 		struct str line = str_cut(&rest, '\n');
 
-		if (str_starts(line, STR("a=crypto:")))
+		if (str_starts(line, STR("a=crypto:")) || str_starts(line, STR("a=candidate:")) ||
+		    str_starts(line, STR("a=ice-pwd:")))
 			continue;
 		buf_str(&b, line);
 		buf_puts(&b, "\n");

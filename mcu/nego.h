@@ -37,6 +37,7 @@ struct nego_prm {                            /* of one leg, at this moment */
 	X(INSECURE,  "SRTP is required here; switch encryption (SDES) on") \
 	X(NO_CRYPTO, "no a=crypto line that can be used") \
 	X(FAMILY,    "the media address is of another IP family than ours") \
+	X(ICE,       "the ICE candidates are of no form that is known here") \
 	X(ANSWER,    "the answer does not fit our offer") \
 	X(NO_MEMORY, "out of memory")
 enum nego_fault {
@@ -63,6 +64,8 @@ struct nego {
 	uint32_t         dtmf_clock;         /* Hz */
 	enum sdp_dir     dir;                /* ours, as last written */
 	enum sdp_dir     peer_dir;           /* the peer's, as last read */
+	bool             ice_ms, ice_mismatch;
+	char             ice_remote[160];    /* the peer's chosen candidates, as our answer names them; "": not final */
 	struct mleg_set  set;                /* for mleg_set() */
 };
 
@@ -75,7 +78,7 @@ enum nego_fault nego_answer(struct nego *n, const struct nego_prm *prm, struct s
 enum nego_fault nego_offer(struct nego *n, const struct nego_prm *prm);
 enum nego_fault nego_take_answer(struct nego *n, const struct nego_prm *prm, struct str answer);
 void nego_abandon(struct nego *n);
-/* Our last description without key lines, for keeping elsewhere; new reference. */
+/* Our last description without keys and passwords, for keeping elsewhere; new reference. */
 char *nego_keepable(const struct nego *n);
 
 #endif

@@ -122,6 +122,8 @@ static bool same_family(const char *ours, struct str theirs)
 
 static enum nego_fault pick_security(struct pick *p, const struct nego_prm *prm)
 {
+	if (str_ieq(p->m->encryption, STR("rejected")) && !p->savp)      /* MS-SDP: its keys stand there for nothing */
+		return prm->plain_ok ? NEGO_OK : NEGO_INSECURE;
 	if (pick_crypto(p))
 		return NEGO_OK;
 	if (p->m->ncrypto && (p->savp || !prm->plain_ok))
@@ -133,6 +135,7 @@ static enum nego_fault pick_security(struct pick *p, const struct nego_prm *prm)
 
 enum nego_fault pick_line(struct pick *p, const struct nego_prm *prm, const struct sdp_media *m)
 {
+	enum nego_fault f;
 	unsigned i = 0;
 
 	p->m = m;
@@ -146,7 +149,8 @@ enum nego_fault pick_line(struct pick *p, const struct nego_prm *prm, const stru
 	if (!same_family(prm->policy->ip, m->conn))
 		return NEGO_FAMILY;
 	pick_extras(p);
-	return pick_security(p, prm);
+	f = pick_security(p, prm);
+	return f == NEGO_OK ? pick_ice(&p->ice, m) : f;
 }
 
 enum nego_fault pick_media(struct pick *p, const struct nego_prm *prm, const struct sdp *s)
@@ -167,7 +171,7 @@ enum nego_fault pick_media(struct pick *p, const struct nego_prm *prm, const str
 		} else if (f > worst) {
 			worst = f;
 		}
-		explicit_bzero(&one.key, sizeof(one.key));
+		explicit_bzero(&one, sizeof(one));
 	}
 	return found ? NEGO_OK : worst;
 }

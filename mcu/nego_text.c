@@ -14,6 +14,7 @@
 struct texts {                              /* strings that the sdp structs borrow */
 	char pt[NEGO_CODECS + 2][4];
 	char key[128];
+	struct ice_texts ice;
 };
 
 static void add_fmt(struct sdp_media *m, struct texts *t, int pt, const char *enc, uint32_t clock, unsigned channels,
@@ -80,6 +81,8 @@ static int audio_line(const struct nego *n, const struct nego_prm *prm, bool all
 		m->extmap[0] = (struct sdp_extmap){ n->set.level_ext, STR(NEGO_LEVEL_URI) };
 		m->nextmap = 1;
 	}
+	if (write_ice(n, prm, m, &t->ice))
+		return -1;
 	if (!n->suite)
 		return 0;
 	m->ncrypto = 1;

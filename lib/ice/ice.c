@@ -405,18 +405,19 @@ size_t ice_check(struct ice *i, unsigned comp, const struct sockaddr *to, uint8_
 	return stun_end(&o, &p->key);
 }
 
-static void answer(struct ice *i, unsigned comp, const struct stun_msg *m, const union ice_addr *from)
+static bool answer(struct ice *i, unsigned comp, const struct stun_msg *m, const union ice_addr *from)
 {
 	struct way *w = find_way(&i->comp[comp], from);
 	uint8_t id[16];
 
 	if (i->form != ICE_DRAFT6 || m->id[15] >= i->npeers || !w)
-		return;
+		return false;
 	our_id(i, comp, m->id[15], id);
 	if (memcmp(id, m->id, sizeof(id)) || !stun_authentic(m, &i->peer[m->id[15]].key, STUN_RFC3489))
-		return;
+		return false;
 	w->tested = true;
 	i->st.returned++;
+	return true;
 }
 
 size_t ice_input(struct ice *i, unsigned comp, const uint8_t *p, size_t n, const struct sockaddr *from, uint8_t *out,
@@ -432,7 +433,9 @@ size_t ice_input(struct ice *i, unsigned comp, const uint8_t *p, size_t n, const
 	}
 	if (m.type == STUN_REQUEST)
 		return request(i, comp, &m, &a, out, room, now_us, news);
-	if (m.type == STUN_SUCCESS)
-		answer(i, comp, &m, &a);
+	if (m.type == STUN_INDICATION || (m.type == STUN_SUCCESS && answer(i, comp, &m, &a)))
+		*news = ICE_HEARD;
+	else
+		i->st.foreign++;
 	return 0;
 }

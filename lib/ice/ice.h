@@ -31,7 +31,12 @@ struct ice_prm {
 void ice_credentials(struct ice_prm *prm);
 bool ice_same_session(const struct ice_prm *a, const struct ice_prm *b);     /* all but what is chosen */
 
-enum { ICE_ALIVE = 1, ICE_WAY = 2, ICE_RETURN = 4 };      /* authentic; the chosen way changed; a check should go back */
+enum {
+	ICE_ALIVE  = 1,                      /* an authentic check */
+	ICE_WAY    = 2,                      /* the chosen way changed */
+	ICE_RETURN = 4,                      /* a check should go back: ice_check() */
+	ICE_HEARD  = 8,                      /* an indication, or the answer to a check of ours */
+};
 struct ice;
 int    ice_alloc(struct ice **ip, const struct ice_prm *prm);        /* -EINVAL: credentials that cannot be; -ENOMEM */
 /* comp counts from 0. Returns the length of the answer in out (0: none) and sets *news to what happened. */

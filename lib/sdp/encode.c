@@ -94,6 +94,28 @@ static void extmaps(struct buf *b, const struct sdp_media *m)
 	}
 }
 
+static void ice(struct buf *b, const struct sdp_media *m)
+{
+	for (unsigned i = 0; i < m->ncand && i < SDP_MAX_CAND; i++)
+		attr(b, "candidate", m->cand[i]);
+	attr(b, "remote-candidate", m->remote_candidate);
+	attr(b, "remote-candidates", m->remote_candidates);
+	attr(b, "ice-ufrag", m->ice_ufrag);
+	attr(b, "ice-pwd", m->ice_pwd);
+	if (m->end_of_candidates)
+		buf_puts(b, "a=end-of-candidates\r\n");
+	if (m->ice_mismatch)
+		buf_puts(b, "a=ice-mismatch\r\n");
+}
+
+static bool ice_lite(const struct sdp *s)
+{
+	for (unsigned i = 0; i < s->nmedia && i < SDP_MAX_MEDIA; i++)
+		if (s->media[i].port && s->media[i].ice_lite)
+			return true;
+	return false;
+}
+
 static void m_line(struct buf *b, const struct sdp_media *m)
 {
 	buf_puts(b, "m=");
@@ -122,8 +144,7 @@ static void media(struct buf *b, const struct sdp_media *m, struct str conn)
 	}
 	fmts(b, m);
 	cryptos(b, m);
-	attr(b, "ice-ufrag", m->ice_ufrag);
-	attr(b, "ice-pwd", m->ice_pwd);
+	ice(b, m);
 	attr(b, "fingerprint", m->fingerprint);
 	attr(b, "setup", m->setup);
 	attr(b, "mid", m->mid);
@@ -152,6 +173,8 @@ int sdp_encode(struct buf *b, const struct sdp *s)
 	buf_puts(b, "s=-\r\nc=");
 	addr(b, conn);
 	buf_puts(b, "t=0 0\r\n");
+	if (ice_lite(s))
+		buf_puts(b, "a=ice-lite\r\n");
 	for (unsigned i = 0; i < s->nmedia && i < SDP_MAX_MEDIA; i++)
 		media(b, &s->media[i], conn);
 	return b->err;

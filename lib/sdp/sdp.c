@@ -142,6 +142,35 @@ static int on_extmap(struct sdp_media *m, struct str v)
 	return 0;
 }
 
+/* Candidates beyond the bound are not used: those of the highest priority are written first. */
+static int on_candidate(struct sdp_media *m, struct str v)
+{
+	if (v.l && m->ncand < SDP_MAX_CAND)
+		m->cand[m->ncand++] = v;
+	return 0;
+}
+
+static int on_ice_lite(struct sdp_media *m, struct str v)
+{
+	(void)v;
+	m->ice_lite = true;
+	return 0;
+}
+
+static int on_ice_mismatch(struct sdp_media *m, struct str v)
+{
+	(void)v;
+	m->ice_mismatch = true;
+	return 0;
+}
+
+static int on_end_of_candidates(struct sdp_media *m, struct str v)
+{
+	(void)v;
+	m->end_of_candidates = true;
+	return 0;
+}
+
 static int on_rtcp(struct sdp_media *m, struct str v)
 {
 	uint64_t port;
@@ -185,6 +214,10 @@ static const struct { struct str name; attr_cb *cb; } attrs[] = {
 	{ STR("rtcp-mux"), on_rtcp_mux },
 	{ STR("ptime"),    on_ptime },
 	{ STR("maxptime"), on_maxptime },
+	{ STR("candidate"),    on_candidate },
+	{ STR("ice-lite"),     on_ice_lite },
+	{ STR("ice-mismatch"), on_ice_mismatch },
+	{ STR("end-of-candidates"), on_end_of_candidates },
 };
 
 static const struct { struct str name; size_t off; } texts[] = {
@@ -195,6 +228,8 @@ static const struct { struct str name; size_t off; } texts[] = {
 	{ STR("fingerprint"), offsetof(struct sdp_media, fingerprint) },
 	{ STR("setup"),       offsetof(struct sdp_media, setup) },
 	{ STR("encryption"),  offsetof(struct sdp_media, encryption) },
+	{ STR("remote-candidate"),  offsetof(struct sdp_media, remote_candidate) },
+	{ STR("remote-candidates"), offsetof(struct sdp_media, remote_candidates) },
 };
 
 static const char *const dirs[] = {

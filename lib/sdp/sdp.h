@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sdp.h - session descriptions (RFC 8866): a lenient bounded reader and a strict writer; no policy
  *
- * Bounds: 16 KiB, 8 m-lines, 64 formats a line, 16 crypto lines. Strings are borrowed from the text given to decode.
+ * Bounds: 16 KiB, 8 m-lines, 64 formats, 16 crypto lines and 32 candidates a line. Strings are borrowed from the text given to decode.
  */
 #ifndef SDP_SDP_H
 #define SDP_SDP_H
@@ -12,6 +12,7 @@
 #define SDP_MAX_FMTS   64
 #define SDP_MAX_CRYPTO 16
 #define SDP_MAX_EXTMAP 16
+#define SDP_MAX_CAND   32
 
 enum sdp_dir { SDP_SENDRECV, SDP_SENDONLY, SDP_RECVONLY, SDP_INACTIVE };
 const char *sdp_dir_name(enum sdp_dir d);
@@ -35,10 +36,13 @@ struct sdp_media {
 	enum sdp_dir   dir;
 	bool           rtcp_mux;
 	unsigned       ptime, maxptime;  /* ms, 0: absent */
-	unsigned       nfmts, ncrypto, nextmap;
+	unsigned       nfmts, ncrypto, nextmap, ncand;
 	struct sdp_fmt    fmts[SDP_MAX_FMTS];
 	struct sdp_crypto crypto[SDP_MAX_CRYPTO];
 	struct sdp_extmap extmap[SDP_MAX_EXTMAP];
+	struct str     cand[SDP_MAX_CAND];                       /* a=candidate as written: lib/ice reads them */
+	struct str     remote_candidate, remote_candidates;      /* of ICE draft 6, of RFC 5245 */
+	bool           ice_lite, ice_mismatch, end_of_candidates;   /* ice_lite is the session's, and so of all its lines */
 	struct str     label, mid, ice_ufrag, ice_pwd, fingerprint, setup, encryption;
 };
 struct sdp {

@@ -180,6 +180,8 @@ static bool from_peer(struct wleg *l, const union usa *from, int64_t now)
 		l->ncand = 0;
 		return true;
 	}
+	if (l->ice)
+		return usa_eq(from, &l->peer) || ice_known(l->ice, 0, &from->sa);
 	if (!l->latched) {
 		latch(l, from);
 		return true;
@@ -256,6 +258,10 @@ static void datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from
 {
 	struct rtp_hdr h;
 
+	if (is_stun(p, n)) {
+		wleg_stun(l, 0, p, n, from, now);
+		return;
+	}
 	if (l->mux && rtp_is_rtcp(p, n)) {
 		wleg_rtcp(l, p, n, from, now);
 		return;
@@ -323,7 +329,9 @@ void wleg_receive_rtcp(struct wleg *l, int64_t now)
 	int n = inbox_recv(in, l->sk.rtcp);
 
 	for (int i = 0; i < n; i++)
-		if (rtp_is_rtcp(in->buf[i], in->len[i]))
+		if (is_stun(in->buf[i], in->len[i]))
+			wleg_stun(l, 1, in->buf[i], in->len[i], &in->from[i], now);
+		else if (rtp_is_rtcp(in->buf[i], in->len[i]))
 			wleg_rtcp(l, in->buf[i], in->len[i], &in->from[i], now);
 		else
 			count(&l->st.bad, M_BAD);
@@ -433,6 +441,7 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 	}
 	if (first)
 		start(l, now);
+	wleg_ice_set(l, u, now);
 }
 
 /* --- once a second */
@@ -479,6 +488,7 @@ void wleg_second(struct wleg *l, int64_t now)
 		l->old_in = mem_deref(l->old_in);
 	if (l->voice && !l->in_mix && ++l->idle_voice > VOICE_KEEP_S)
 		voice_free(l);
+	wleg_ice_second(l, now);
 	idle(l, now);
 	cool(l, now);
 }
@@ -509,6 +519,7 @@ static void destructor(void *arg)
 	mem_deref(l->in);
 	mem_deref(l->old_in);
 	mem_deref(l->out);
+	mem_deref(l->ice);
 	sock_pair_close(&l->sk);
 }
 

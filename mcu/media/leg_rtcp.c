@@ -105,6 +105,8 @@ static int unprotect(struct wleg *l, uint8_t *p, size_t *n)
 /* On plain legs a report from a stranger's address is not believed: it could end the sound with a BYE. */
 static bool known(struct wleg *l, const union usa *from)
 {
+	if (l->ice)
+		return usa_eq(from, l->mux ? &l->peer : &l->rtcp_peer) || ice_known(l->ice, l->mux ? 0 : 1, &from->sa);
 	return l->srtp || (usa_len(&l->peer) && usa_same_host(from, &l->peer));
 }
 
@@ -128,7 +130,7 @@ void wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int6
 		metric_inc(&media_metrics[M_BAD]);
 		return;
 	}
-	if (!l->mux && !l->rtcp_latched) {
+	if (!l->mux && !l->ice && !l->rtcp_latched) {
 		l->rtcp_peer = *from;
 		l->rtcp_latched = true;
 	}

@@ -383,7 +383,9 @@ static int set_addresses(const struct mleg *l, struct leg_update *u)
 	struct mleg_set *s = &u->s;
 	int err;
 
-	u->new_peer = !l->set || strcmp(l->last.addr, s->addr) || l->last.port != s->port ||
+	if (s->ice.form != ICE_OFF)                      /* checks will tell */
+		return 0;
+	u->new_peer = !l->set || l->last.ice.form != ICE_OFF || strcmp(l->last.addr, s->addr) || l->last.port != s->port ||
 		      l->last.rtcp_port != s->rtcp_port;
 	if (!u->new_peer || !s->addr[0])
 		return 0;
@@ -416,6 +418,13 @@ static int set_keys(const struct mleg *l, struct leg_update *u)
 	return err;
 }
 
+/* The same credentials keep their agent and the ways it knows. */
+static int set_ice(const struct mleg *l, struct leg_update *u)
+{
+	u->new_ice = l->set ? !ice_same_session(&l->last.ice, &u->s.ice) : u->s.ice.form != ICE_OFF;
+	return u->new_ice && u->s.ice.form != ICE_OFF ? ice_alloc(&u->ice, &u->s.ice) : 0;
+}
+
 /* Packet times that the codec can do: Opus knows no frames of 30 and 50 ms. */
 static int normalize(struct mleg_set *s)
 {
@@ -438,6 +447,7 @@ static void update_destructor(void *arg)
 
 	mem_deref(u->in);
 	mem_deref(u->out);
+	mem_deref(u->ice);
 	explicit_bzero(&u->s, sizeof(u->s));
 }
 
@@ -455,12 +465,16 @@ int mleg_set(struct mleg *l, const struct mleg_set *s)
 		err = set_addresses(l, u);
 	if (!err)
 		err = set_keys(l, u);
+	if (!err)
+		err = set_ice(l, u);
 	if (err)
 		goto out;
 	l->last = u->s;
 	l->set = true;
 	explicit_bzero(u->s.key_in, sizeof(u->s.key_in));
 	explicit_bzero(u->s.key_out, sizeof(u->s.key_out));
+	explicit_bzero(u->s.ice.pwd, sizeof(u->s.ice.pwd));
+	explicit_bzero(u->s.ice.peer, sizeof(u->s.ice.peer));
 	m->set = u;
 	worker_post(l->r->w, m);
 	return 0;

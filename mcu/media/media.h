@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "lib/ev/ev.h"
+#include "lib/ice/ice.h"
 #include "lib/rtp/srtp.h"
 
 struct media;
@@ -37,6 +38,7 @@ enum mleg_event {
 	MLEG_DTMF,           /* v: '0'..'9' '*' '#' 'A'..'D' */
 	MLEG_IDLE,           /* nothing valid for idle_ms */
 	MLEG_BAD_KEY,        /* only authentication failures for 10 s */
+	MLEG_NO_WAY,         /* ICE: within 30 s no check came for every component */
 };
 struct mleg;
 typedef void (mleg_event_cb)(struct mleg *l, enum mleg_event ev, int v, void *arg);
@@ -63,6 +65,8 @@ struct mleg_set {
 	enum srtp_suite_id suite;
 	uint8_t     key_in[SRTP_MAX_KEY], key_out[SRTP_MAX_KEY];   /* peer's key, our key; key then salt */
 	size_t      key_len;
+	struct ice_prm ice;          /* form ICE_OFF: none. Else media goes only to where checks came from, and addr and
+				      * the ports are not used */
 };
 /* Starts the leg or changes it in a re-INVITE. Same keys keep their contexts (roll-over counters live on). */
 int  mleg_set(struct mleg *l, const struct mleg_set *s);

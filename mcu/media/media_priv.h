@@ -8,7 +8,7 @@
  *   worker.c   thread, slots, message queue          room.c    one tick of a room: who is mixed, the sums, the senders
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
- *   stream.c   frames -> payloads: shared and private encoders
+ *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
  */
 #ifndef MEDIA_MEDIA_PRIV_H
 #define MEDIA_MEDIA_PRIV_H
@@ -44,7 +44,7 @@ static inline size_t rate_frame(enum rate r) { return rate_hz[r] / 50; }
 
 /* --- counters of the engine (worker.c) */
 enum { M_RX, M_TX, M_BAD, M_AUTH, M_REPLAY, M_SOURCE, M_LOOP, M_LATE_PKT, M_LOST, M_DROPS, M_LATE_TICK, M_SKIPPED,
-       M_SEND_ERR, M_NOMEM, M_ENCODES, M_DECODES, M_RTCP_RX, M_RTCP_TX, M_LEGS, M_ROOMS, M_SLOT_MAX, M_N };
+       M_SEND_ERR, M_NOMEM, M_ENCODES, M_DECODES, M_RTCP_RX, M_RTCP_TX, M_CHECKS, M_BAD_STUN, M_LEGS, M_ROOMS, M_SLOT_MAX, M_N };
 extern struct metric media_metrics[M_N];
 
 /* --- one encoder and what it makes of a frame: a profile's (for all listeners) or a talker's own */
@@ -109,6 +109,9 @@ struct wleg {
 	struct srtp_ctx  *in, *old_in;           /* the key before the last re-INVITE is good for 2 s more */
 	int64_t           old_in_until;
 	union usa         peer, rtcp_peer, cand;
+	struct ice       *ice;                   /* NULL: none; else peer and rtcp_peer are its chosen ways */
+	int64_t           ice_us;                /* since when it has looked for them */
+	bool              no_way_told;
 	unsigned          ncand;                 /* authenticated packets in a row from cand */
 	uint32_t          cand_ssrc;
 	unsigned          nssrc;
@@ -186,8 +189,9 @@ enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LE
 		MSG_LEG_STATS, MSG_STOP };
 struct leg_update {                              /* contexts: owned by the message until the leg takes them */
 	struct mleg_set  s;                      /* keys wiped */
-	bool             new_in, new_out, new_peer;
+	bool             new_in, new_out, new_peer, new_ice;
 	struct srtp_ctx *in, *out;
+	struct ice      *ice;
 	union usa        peer, rtcp_peer;
 };
 struct msg {
@@ -292,6 +296,12 @@ int  voice_payload_level(const struct wleg *l, const uint8_t *p, size_t n);
 /* --- leg_tx.c */
 void wleg_send(struct wleg *l, const struct stream *s, const uint32_t *csrc, unsigned ncsrc);
 void wleg_pass(struct wleg *l, uint64_t ticks);             /* time went by without a packet */
+
+/* --- leg_ice.c */
+void wleg_ice_set(struct wleg *l, struct leg_update *u, int64_t now);
+void wleg_stun(struct wleg *l, unsigned comp, const uint8_t *p, size_t n, const union usa *from, int64_t now);
+void wleg_ice_second(struct wleg *l, int64_t now);
+static inline bool is_stun(const uint8_t *p, size_t n) { return n && p[0] < 4; }       /* RFC 7983 7 */
 
 /* --- leg_rtcp.c */
 void wleg_report(struct wleg *l, int64_t now, bool bye);
