@@ -145,9 +145,10 @@ run: deps ## build and run a group: edge, focus, media server, relay
 	$(MAKE) -j$(JOBS) all
 	CONCLAVE_BUILD=$(BUILD) scripts/conclave run $(RUN)
 
-# Lua syntax, kamailio -c, focusd --check, mcu --check.
-check: ## syntax of scripts and configuration
+# Lua syntax, kamailio -c, focusd --check, mcu --check; what the pages name is there.
+check: ## syntax of scripts and configuration; the pages against the sources
 	CONCLAVE_BUILD=$(BUILD) scripts/conclave check
+	scripts/check-docs
 
 lua: ## unit tests of the edge script
 	@set -e; for t in $(sort $(wildcard test/unit_lua/*.lua)); do echo "== $$t"; lua5.1 $$t; done
