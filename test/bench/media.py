@@ -127,7 +127,8 @@ def capacity(out):
                 continue
             tries.append((n, ok))
             print(f"  {name}: {n} {'good' if ok else 'not good'}, {100 * r['cpu']:.0f} % of a core, the load generator "
-                  f"{100 * r['load_cpu']:.0f} %, loss {100 * r['loss']:.2f} %, p99 {r['latency_ms']['p99']:.1f} ms")
+                  f"{100 * r['load_cpu']:.0f} %, loss {100 * r['loss']:.2f} %, {r['server']['skipped_ticks']} ticks left out, "
+                  f"p99 {r['latency_ms']['p99']:.1f} ms{', disturbed: the machine is too busy to tell' if r['busy'] else ''}")
             low, high = (n, high) if ok else (low, n)
             n = (low + high) // 2 if high else 2 * n
         found[name] = {"largest": low, "tries": tries}

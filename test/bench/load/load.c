@@ -233,7 +233,7 @@ static void parse(struct load *l, struct wishes *w, int argc, char *argv[])
 	if (optind >= argc || !l->plan.nlegs || l->plan.nlegs > 20000 || !l->plan.rooms || l->plan.nlegs % l->plan.rooms ||
 	    l->plan.talkers > l->plan.nlegs / l->plan.rooms || w->measure_s > 60 || w->warm_s > 60)
 		usage();
-	l->plan.port_max = l->plan.port_min + 2 * l->plan.nlegs + 400;
+	l->plan.port_max = l->plan.port_min + 2 * l->plan.nlegs + 4000;   /* somebody else's may be among them */
 }
 
 int main(int argc, char *argv[])
