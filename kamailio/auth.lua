@@ -10,33 +10,57 @@
 local log     = require("log")
 local reply   = require("reply")
 local abuse   = require("abuse")
+local ocs     = require("ocs")
+local headers = require("headers")
 local metrics = require("metrics")
 local M = {}
 
 local INVALID_PASSWORD, UNKNOWN_USER, NO_CREDENTIALS, USER_MISMATCH = -2, -3, -5, -8
 
+-- Both are answered without a transaction: an OCS-style client sends the request again with the same branch and CSeq.
 local function challenge(R)
-	metrics.count2("conclave_refused", R.method == "REGISTER" and "401" or "407", "no-credentials")
+	local www = R.method == "REGISTER" and not R.ocs
+
+	metrics.count2("conclave_refused", www and "401" or "407", "no-credentials")
 	log.step("step=challenge user=" .. R.from_user)
 	KSR.hdr.append_to_reply(reply.diagnostics("no-credentials"))
-	KSR.auth.auth_challenge(EDGE.domain, 1)
+	if www then
+		KSR.auth.auth_challenge(EDGE.domain, 1)
+	else
+		sr.auth.proxy_challenge(EDGE.domain, 1)
+	end
+end
+
+-- As auth_check(), which looks for a REGISTER's credentials only where a 401 wants them; so these two are the table sr of app_lua_sr.
+local function check_407(R)
+	local rc = sr.auth_db.proxy_authenticate(EDGE.domain, "subscriber")
+
+	if rc < 0 then return rc end
+	local user = KSR.pv.gete("$au"):lower():match("^([^@]+)")
+
+	if user ~= R.from_user or user ~= KSR.pv.gete("$tU"):lower() or not headers.ours(R.from_host, "") then
+		return USER_MISMATCH
+	end
+	return rc
 end
 
 -- The digest of this request: true, or false when it was answered here.
 function M.digest(R)
-	local user = KSR.pv.gete("$au")
+	R.principal = R.method ~= "REGISTER" and ocs.principal(R) or nil
+	if R.principal then return true end
+	local user = KSR.pv.gete("$au"):lower():match("^([^@]*)")
 
 	if user ~= "" and abuse.user_banned(R.ip, user) then
 		reply.refuse(403, "Forbidden", "banned-user")
 		return false
 	end
-	local rc = KSR.auth_db.auth_check(EDGE.domain, "subscriber", 1)
+	local rc = R.ocs and check_407(R) or not R.ocs and KSR.auth_db.auth_check(EDGE.domain, "subscriber", 1)
 
 	if rc > 0 then
 		metrics.count1("conclave_digest", "ok")
 		abuse.succeeded(R.ip, user)
 		KSR.auth.consume_credentials()
-		R.principal = user:lower():match("^([^@]+)") .. "@" .. EDGE.domain
+		R.principal = user .. "@" .. EDGE.domain
 		if R.connected then KSR.htable.sht_sets("flows", R.flow .. "|" .. R.from_user, R.principal) end
 		return true
 	end

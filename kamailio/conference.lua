@@ -13,6 +13,7 @@ local policy  = require("policy")
 local metrics = require("metrics")
 local user    = require("user")
 local media   = require("media")
+local ocs     = require("ocs")
 local M = {}
 
 local FOCUS_SET = 1
@@ -117,6 +118,7 @@ function M.initial(R)
 	local key, kind = conference_key(u)
 
 	if not authenticate(R, kind ~= nil) then return end
+	if not kind and ocs.bound_user(R) and ocs.for_user(R) then return end
 	if not kind then
 		local room = policy.choose_room(R)
 

@@ -11,6 +11,7 @@ local peers   = require("peers")
 local headers = require("headers")
 local media   = require("media")
 local user    = require("user")
+local ocs     = require("ocs")
 local M = {}
 
 local conference                                                -- required late: it requires user, as we do
@@ -35,24 +36,33 @@ local function relay(R, why)
 	end
 end
 
+-- Where a client is: its connection by the alias that the edge put into its Contact; a Contact in our own domain (a GRUU, or one
+-- with maddr) by the location table. False when the request was answered here.
+local function locate(R)
+	KSR.nathelper.handle_ruri_alias()
+	local u = headers.uri(KSR.pv.gete("$ru"))
+
+	if KSR.isdsturiset() or not headers.ours_uri(u) then return true end
+	if u.user ~= "" and not headers.opaque(u) then return user.lookup(R) end
+	reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
+	return false
+end
+
 local function from_daemon(R)
 	KSR.rr.loose_route()
-	KSR.nathelper.handle_ruri_alias()
+	if not locate(R) then return end
 	for _, name in ipairs(headers.own) do KSR.hdr.remove(name) end
 	if R.method == "INVITE" or R.method == "UPDATE" then
 		media.reoffer(R, "client")
 	elseif R.method == "BYE" then
 		media.stop(R)
 	end
-	if not KSR.isdsturiset() and headers.ours_uri(headers.uri(KSR.pv.gete("$ru"))) then
-		return reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")
-	end
 	KSR.tm.t_set_fr(60000, 8000)
 	relay(R, "to-client")
 end
 
 local function between_users(R)
-	KSR.nathelper.handle_ruri_alias()
+	if not locate(R) then return end
 	local to = KSR.isdsturiset() and KSR.pv.gete("$du") or KSR.pv.gete("$ru")
 
 	if not user.is_side(R.callid, hostport(to)) then
@@ -68,11 +78,11 @@ function M.handle(R)
 	if not auth.in_dialog(R) then return end
 	local u = headers.uri(R.ruri)
 
-	-- Not through loose_route(): an R-URI in our domain looks to it like a strict router's, and it would take the last Route instead.
 	if headers.ours_uri(u) and headers.opaque(u) then
 		conference = conference or require("conference")
 		return conference.in_dialog(R, u)
 	end
+	if headers.ours_uri(u) and ocs.bound_user(R) and R.method == "SUBSCRIBE" then return ocs.for_user(R) end
 	KSR.rr.loose_route()
 	return between_users(R)
 end

@@ -9,7 +9,7 @@
 -- do the functions that Kamailio calls change. So a broken file leaves the old script at work.
 
 package.path = EDGE.lua .. "/?.lua"
-for _, name in ipairs({ "log", "reply", "policy", "abuse", "peers", "auth", "registrar", "media", "dialog", "conference",
+for _, name in ipairs({ "log", "reply", "policy", "abuse", "peers", "ocs", "auth", "registrar", "media", "dialog", "conference",
 	"user", "request", "metrics", "headers" }) do
 	package.loaded[name] = nil
 end

@@ -31,6 +31,9 @@ M.reasons = {
 	["register-target"] = { 23, "The contact could not be registered" },
 	["timeout"]         = { 24, "The other side did not answer in time" },
 	["unreachable"]     = { 25, "The other side cannot be reached" },
+	["event"]           = { 26, "This event package is not offered here" },
+	["service"]         = { 27, "This service is not offered here" },
+	["group-chat"]      = { 28, "There is no group chat server here" },
 }
 
 function M.diagnostics(why)

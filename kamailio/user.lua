@@ -7,6 +7,7 @@ local auth   = require("auth")
 local peers  = require("peers")
 local policy = require("policy")
 local headers = require("headers")
+local ocs    = require("ocs")
 local M = {}
 
 -- A registered user or a name in the user table; every other name is a room's.
@@ -25,7 +26,9 @@ local function relay_to_client(R)
 	end
 end
 
-local function lookup(R)
+-- Where the user is registered; of several clients the one that a GRUU names. False when the request was answered here.
+function M.lookup(R)
+	ocs.find(headers.uri(R.ruri) or { params = {} })
 	if KSR.registrar.lookup("location") > 0 then
 		if not KSR.is_myself(KSR.pv.gete("$du")) then return true end
 		reply.refuse(482, "Loop Detected", "loop")
@@ -39,7 +42,7 @@ function M.call(R)
 	if R.who.kind ~= "client" then
 		return reply.refuse(403, "Forbidden", "trunk-target")
 	end
-	if not lookup(R) then return end
+	if not M.lookup(R) then return end
 	KSR.nathelper.set_contact_alias()
 	auth.remember(R, "user", R.principal)
 	M.know_side(R.callid, R.ip .. ":" .. R.port)
@@ -58,7 +61,7 @@ end
 -- A daemon's request outside a dialog: to one of our users, else (other domains, numbers) where the operator's policy says.
 function M.from_daemon(R)
 	if headers.ours(R.host, R.rport) and M.known(R) then
-		if not lookup(R) then return end
+		if not M.lookup(R) then return end
 		return relay_to_client(R)
 	end
 	local verdict = policy.allow_dial_out(R)

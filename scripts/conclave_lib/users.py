@@ -57,6 +57,10 @@ class Users:
     def _ha1(self, name, password):
         return hashlib.md5(f"{name}:{self.lay.domain}:{password}".encode(), usedforsecurity=False).hexdigest()
 
+    def _ha1b(self, name, password):
+        """For clients that give user@domain as the name."""
+        return self._ha1(f"{name}@{self.lay.domain}", password)
+
     def _forget_clear(self, name):
         kept = [u for u in self.lay.conf["users"] if u["name"] != name]
         if len(kept) != len(self.lay.conf["users"]):
@@ -66,9 +70,9 @@ class Users:
     def put(self, name, password):
         """Adds the user or changes the password."""
         with self._db() as db:
-            db.execute("INSERT INTO subscriber (username, domain, ha1) VALUES (?, ?, ?) "
-                       "ON CONFLICT (username, domain) DO UPDATE SET ha1 = excluded.ha1",
-                       (name, self.lay.domain, self._ha1(name, password)))
+            db.execute("INSERT INTO subscriber (username, domain, ha1, ha1b) VALUES (?, ?, ?, ?) "
+                       "ON CONFLICT (username, domain) DO UPDATE SET ha1 = excluded.ha1, ha1b = excluded.ha1b",
+                       (name, self.lay.domain, self._ha1(name, password), self._ha1b(name, password)))
 
     def add(self, name, password):
         if name in self.names():
