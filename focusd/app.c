@@ -257,6 +257,7 @@ void app_stop(struct app *a)
 	notify_fini(a);
 	confs_fini(&a->confs);
 	a->store      = mem_deref(a->store);
+	a->cms          = mem_deref(a->cms);
 	a->seal       = mem_deref(a->seal);
 	a->factory    = mem_deref(a->factory);
 	a->server_tls = mem_deref(a->server_tls);

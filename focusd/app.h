@@ -14,6 +14,7 @@ struct sip;
 struct http_cli;
 struct store;
 struct factory;
+struct cms;
 struct sub;
 struct seal;
 
@@ -34,6 +35,7 @@ struct app {
 	struct tmr         sweep, announce, pace;
 	char              *notify_url;       /* where MCUs reach us */
 	char              *contact_host;
+	struct cms        *cms;              /* the certificate for pass codes on the wire */
 	bool               draining, loading, resume_due;
 	unsigned           reads;            /* times the state was read back after a failed commit */
 	uint64_t           started_ms;

@@ -72,6 +72,8 @@ int caller_decode(struct caller *c, const struct sip_msg *m)
 			caller_fini(c);
 			return -EBADMSG;
 		}
+	} else if (c->access == ACCESS_ANONYMOUS) {      /* who he says he is; only good for conferences that ask no more */
+		c->entity = str_dup(sip_uri_aor(from.uri, aor, sizeof(aor)));
 	} else if (c->access == ACCESS_USER || c->access == ACCESS_FEDERATED) {
 		return -EACCES;
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "focusd/life.h"
+#include "focusd/passcode.h"
 #include "focusd/policy.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
@@ -212,7 +213,8 @@ void join_on_invite(struct uas_req *rq)
 
 	metric_register(&joins, 1);
 	metric_register(&refused, 1);
-	if (caller_auth(&rq->caller) == AUTH_NONE) {     /* what a trunk asserts proves nothing */
+	if (caller_auth(&rq->caller) == AUTH_NONE && (rq->caller.access != ACCESS_ANONYMOUS || !rq->caller.entity)) {
+		/* what a trunk asserts proves nothing */
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "joining the focus needs an authenticated user");
 		return;
 	}
@@ -229,8 +231,15 @@ void join_on_invite(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 404, DIAG_CONF_URI, "the conference has expired");
 		goto out;
 	}
-	who.present = user_find_caller(rq->conf, rq->caller.entity, who.auth);
+	/* an anonymous one shows the pass code each time: his name stands in the roster for all to read */
+	who.present = who.auth != AUTH_NONE && user_find_caller(rq->conf, rq->caller.entity, who.auth);
 	no = policy_admit(rq->conf, &who, (unsigned)rq->app->cfg.max_users, &role);
+	if (no == POLICY_NEEDS_PIN) {
+		if (!passcode_shown(rq))
+			goto out;
+		who.pin_ok = true;
+		no = policy_admit(rq->conf, &who, (unsigned)rq->app->cfg.max_users, &role);
+	}
 	if (no != POLICY_OK) {
 		metric_inc(&refused);
 		log_info(conf, "%s: %s refused: %s", rq->conf->key, rq->caller.entity, policy_answers[no].text);

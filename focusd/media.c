@@ -164,6 +164,8 @@ static struct user *find_user(const struct uas_req *rq)
 {
 	if (caller_auth(&rq->caller) != AUTH_NONE)
 		return user_find_caller(rq->conf, rq->caller.entity, caller_auth(&rq->caller));
+	if (rq->caller.access == ACCESS_ANONYMOUS && rq->caller.entity && needs_focus(rq))
+		return user_find(rq->conf, rq->caller.entity);   /* showed the pass code when he joined */
 	return NULL;                             /* every unauthenticated call is somebody of its own */
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* record.c - see record.h */
+#include <errno.h>
 #include <stdio.h>
 #include "focusd/record.h"
 #include "lib/base/mem.h"
 #include "lib/c3p/uri.h"
 #include "lib/sip/msg.h"
+#include "lib/tls/cms.h"
+#include "lib/tls/seal.h"
 
 #define YEAR_S 31557600
 #define MAX_TEXT 512u                    /* bytes of a subject or a display text */
@@ -94,6 +97,33 @@ static const char *decode_description(struct record *r, const struct app *a, con
 	return r->policy == POLICY_ANONYMOUS && !a->cfg.anonymous_allowed ? "anonymousUsersNotAllowed" : NULL;
 }
 
+static bool passcode_valid(const char *s)
+{
+	size_t n = strlen(s);
+
+	return n >= 4 && n <= 16 && strspn(s, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == n;
+}
+
+/* oc:passcode under pstn-access, or conference-key: CMS for our certificate (provisioning of the client, getEncryptionKey) */
+static const char *decode_passcode(struct record *r, const struct app *a, const struct xml_node *d)
+{
+	const struct xml_node *n = xml_child(xml_child(d, NULL, "pstn-access"), NULL, "passcode");
+	const char *encoding;
+	int err;
+
+	if (!n)
+		n = xml_child(d, NULL, "conference-key");
+	if (!n || !*xml_text(n))
+		return NULL;
+	encoding = xml_attr(n, NULL, "encoding");
+	if (encoding && !cstr_eq(encoding, "cms-base64"))
+		return "invalidEncryptionKeyUsed";
+	err = cms_open(a->cms, &r->passcode, str_c(xml_text(n)), xml_attr(n, NULL, "keyId"));
+	if (err)
+		return err == -ESTALE ? "staleEncryptionKey" : err == -ENOMEM ? "serverBusy" : "invalidEncryptionKeyUsed";
+	return passcode_valid(r->passcode) ? NULL : "invalidPasscode";
+}
+
 const char *record_decode(struct record *r, const struct app *a, const struct xml_node *info)
 {
 	const char *version = info ? xml_attr(info, NULL, "version") : NULL, *why;
@@ -108,6 +138,8 @@ const char *record_decode(struct record *r, const struct app *a, const struct xm
 		version = xml_text(xml_child(xml_child(info, NULL, "conference-description"), NULL, "version"));
 	r->has_version = version && str_u64(str_c(version), &r->version) == 0;
 	if (!why)
+		why = decode_passcode(r, a, xml_child(info, NULL, "conference-description"));
+	if (!why)
 		why = decode_users(r, xml_child(info, NULL, "users"));
 	if (!why)
 		why = decode_types(r, a, xml_child(info, NULL, "conference-view"));
@@ -118,6 +150,8 @@ void record_fini(struct record *r)
 {
 	buf_fini(&r->invited);
 	buf_fini(&r->types);
+	seal_wipe(r->passcode);
+	r->passcode = mem_deref(r->passcode);
 }
 
 static void leaf_utc(struct xmlw *w, const char *name, int64_t s)
@@ -167,6 +201,11 @@ static void encode_types(struct xmlw *w, const struct conf *c)
 
 void record_encode(struct xmlw *w, const struct conf *c, bool whole)
 {
+	record_encode_with(w, c, whole, NULL);
+}
+
+void record_encode_with(struct xmlw *w, const struct conf *c, bool whole, const char *passcode)
+{
 	xmlw_start(w, "ci:conference-info");
 	xmlw_attr(w, "entity", c->focus_uri);
 	xmlw_attrf(w, "version", "%u", c->record_version);
@@ -174,6 +213,7 @@ void record_encode(struct xmlw *w, const struct conf *c, bool whole)
 	xmlw_leaf(w, "ci:display-text", c->display);
 	xmlw_leaf(w, "ci:subject", c->subject);
 	xmlw_leaf(w, "msci:conference-id", c->conf_id);
+	xmlw_leaf(w, "msci:conference-key", passcode);
 	leaf_utc(w, "msci:last-update", c->updated_s);
 	leaf_utc(w, "msci:last-activate", c->activated_s);
 	xmlw_leaf(w, "msci:is-active", c->active ? "true" : "false");

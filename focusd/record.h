@@ -10,6 +10,7 @@ struct record {
 	enum conf_policy policy;
 	int64_t          expiry_s;
 	struct buf       invited, types;                   /* as in struct conf */
+	char            *passcode;                         /* mem; wiped by record_fini(); NULL: none said */
 	bool             has_version;
 	uint64_t         version;
 };
@@ -18,5 +19,6 @@ const char *record_decode(struct record *r, const struct app *a, const struct xm
 void record_fini(struct record *r);
 /* ci:conference-info of a stored record; whole: with users and MCU types, else a summary. */
 void record_encode(struct xmlw *w, const struct conf *c, bool whole);
+void record_encode_with(struct xmlw *w, const struct conf *c, bool whole, const char *passcode);   /* encrypted for the reader */
 
 #endif

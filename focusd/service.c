@@ -6,11 +6,14 @@
  */
 #include <errno.h>
 #include "focusd/life.h"
+#include "focusd/pin.h"
 #include "focusd/record.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
+#include "lib/tls/cms.h"
+#include "lib/tls/seal.h"
 
 static struct metric requests = METRIC_COUNTER("conclave_focus_factory_commands_total", "Scheduling commands taken");
 
@@ -153,6 +156,10 @@ static void on_add(const struct svc *x)
 		why = "maxConferencesExceeded";
 	if (!why)
 		why = add(x, &r, &c);
+	if (!why && pin_set(x->rq->app, c, r.passcode)) {
+		conf_remove(&x->rq->app->confs, c);
+		why = "serverBusy";
+	}
 	record_fini(&r);
 	if (why) {
 		fail(x, why);
@@ -174,6 +181,8 @@ static void on_modify(const struct svc *x)
 		why = "invalidVersion";
 	if (!why && (cstr_set(&c->subject, r.subject ? r.subject : "") || cstr_set(&c->display, r.display) ||
 		     cstr_set(&c->invited, r.invited.l ? r.invited.p : "") || cstr_set(&c->types, r.types.p)))
+		why = "serverBusy";
+	if (!why && r.passcode && pin_set(x->rq->app, c, r.passcode))
 		why = "serverBusy";
 	if (!why) {
 		c->policy   = r.policy;
@@ -210,14 +219,52 @@ static void on_delete(const struct svc *x)
 	life_remove(x->rq->app, c);
 }
 
+/* The organizer gets his pass code back, encrypted for the certificate that he sends. */
+static const char *passcode_for(const struct svc *x, const struct conf *c, char **out)
+{
+	const char *cert = xml_text(xml_child(xml_child(x->req->cmd, NULL, "encryption-key"), NULL, "x509-certificate"));
+	char *plain = NULL;
+	int err;
+
+	*out = NULL;
+	if (!cert || !c->pin)
+		return NULL;
+	err = pin_open(x->rq->app, c, &plain);
+	if (!err)
+		err = cms_encrypt_for(out, str_c(cert), str_c(plain));
+	seal_wipe(plain);
+	mem_deref(plain);
+	return err == -EBADMSG ? "invalidEncryptionKey" : err ? "otherFailure" : NULL;
+}
+
 static void on_get(const struct svc *x)
 {
 	struct conf *c = find(x, x->req->keys.conf_id);
+	char *passcode = NULL;
+	const char *why = c ? passcode_for(x, c, &passcode) : "conferenceDoesntExist";
+	struct xmlw w;
+	struct buf b;
 
-	if (c)
-		reply_record(x, c);
-	else
-		fail(x, "conferenceDoesntExist");
+	if (why) {
+		fail(x, why);
+		return;
+	}
+	reply_begin(x, &w, &b);
+	record_encode_with(&w, c, true, passcode);
+	reply_end(x, &w, &b);
+	mem_deref(passcode);
+}
+
+static void on_encryption_key(const struct svc *x)
+{
+	struct xmlw w;
+	struct buf b;
+
+	reply_begin(x, &w, &b);
+	xmlw_start(&w, "msci:encryption-key");
+	xmlw_leaf(&w, "msci:x509-certificate", cms_cert(x->rq->app->cms));
+	xmlw_end(&w);
+	reply_end(x, &w, &b);
 }
 
 static void on_list(const struct svc *x)
@@ -246,6 +293,7 @@ static const struct { const char *name; void (*handler)(const struct svc *x); } 
 	{ "deleteConference",            on_delete },
 	{ "getConference",               on_get },
 	{ "getConferences",              on_list },
+	{ "getEncryptionKey",            on_encryption_key },
 };
 
 static void execute(const struct svc *x)
