@@ -90,6 +90,8 @@ static int make_endpoint(struct app *a, const struct dialout_prm *p, struct endp
 
 	if (!err && endpoint_find(p->conf, guid))
 		err = -EEXIST;
+	if (!err && !u && p->conf->nusers >= (unsigned)a->cfg.max_users)
+		err = -E2BIG;
 	if (!err && !u)
 		err = user_add(&u, &a->confs, p->conf, p->entity, p->entity, p->display ? p->display : p->entity, p->role,
 			       auth_of(a, p->entity));

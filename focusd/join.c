@@ -182,6 +182,8 @@ static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role 
 		err = user_add(&u, cs, rq->conf, rq->caller.entity, rq->caller.entity, name, role, caller_auth(&rq->caller));
 	else
 		replace_old(rq, u, au->endpoint);
+	if (!err && role == ROLE_ORGANIZER)
+		user_set_role(cs, u, role);      /* somebody may have called him in before */
 	if (!err)
 		err = make_endpoint(rq, &e, u, au->endpoint, session_s, dlg);
 	mem_deref(dlg);

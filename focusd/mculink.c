@@ -40,6 +40,7 @@ struct call {
 
 static TAILQ_HEAD(, call) calls = TAILQ_HEAD_INITIALIZER(calls);         /* all that wait for a commit or an answer */
 static bool stopping;
+static unsigned long counter;            /* of requests; another start counts elsewhere, late answers are for the old one */
 
 static void on_call_destroy(void *arg)
 {
@@ -89,6 +90,7 @@ void mculink_stop(struct app *a)
 void mculink_init(void)
 {
 	stopping = false;
+	counter  = (unsigned long)(ev_wall_ms() / 10);
 	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
 }
 
@@ -165,7 +167,6 @@ static void on_committed(int err, void *arg)
 static struct call *begin(struct app *a, const char *url, const char *to, const struct conf *c, const char *what,
 			  const struct user *by, struct xmlw *w)
 {
-	static unsigned long counter;
 	struct call *k = stopping ? NULL : mem_zalloc(sizeof(*k), on_call_destroy);
 	char id[40], epoch[16];
 	struct c3p_env env = { .request_id = id, .from = c ? c->focus_uri : a->contact_host, .to = to };

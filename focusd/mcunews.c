@@ -112,7 +112,7 @@ static void drop_unmentioned(struct app *a, struct conf *c, enum conf_session s,
 	struct endpoint *e, *tmp;
 
 	for (e = c->eps; e; e = e->hh.next)
-		e->mentioned = e->session != s || e->status == EP_PENDING;
+		e->mentioned = e->session != s || e->status < EP_ON_HOLD;        /* a report holds who is there */
 	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user"))
 		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint")) {
 			const char *entity = xml_attr(n, NULL, "entity");
@@ -415,9 +415,9 @@ void mcunews_on_http(struct http_req *rq, void *arg)
 		http_reply(rq, known ? 405 : 404, NULL, STR_NULL);
 		return;
 	}
-	if (str_ieq(path, STR("/LiveServer/Focus/")) && late_response(arg, rq))
-		return;
 	err = c3p_req_decode(&r, http_req_body(rq));
+	if (err && str_ieq(path, STR("/LiveServer/Focus/")) && late_response(arg, rq))
+		return;
 	for (size_t i = 0; !err && i < sizeof(services) / sizeof(services[0]); i++)
 		if (str_ieq(path, services[i].path) && cstr_eq(r.command, services[i].command)) {
 			services[i].handler(arg, rq, &r);

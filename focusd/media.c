@@ -229,6 +229,8 @@ static void start(struct uas_req *rq, enum conf_role role)
 		err = make_user(rq, &u, role);
 	else if (u)
 		replace_old(rq, u);
+	if (!err && role == ROLE_ORGANIZER)
+		user_set_role(&rq->app->confs, u, role);
 	if (!err) {
 		i->app      = rq->app;
 		i->session  = rq->session;

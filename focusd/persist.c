@@ -312,7 +312,7 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	e->cseq_ceiling = (uint32_t)v[13].i;
 	e->needs_focus  = v[19].i;
 	e->refreshed_ms = ev_now_ms(l->a->loop);
-	if (e->status == EP_PENDING)
+	if (e->status < EP_ON_HOLD)              /* announced or being called: nobody watches over that any more */
 		e->drop_at_ms = e->refreshed_ms + (uint64_t)l->a->cfg.pending_s * 1000;
 	err = cstr_set(&e->joined, v[4].s) | cstr_set(&e->instance, v[5].s) | cstr_set(&e->call_id, v[16].s) |
 	      cstr_set(&e->ticket, v[17].s) | cstr_set(&e->leg, v[18].s) | cstr_set(&e->role, v[21].s);

@@ -120,9 +120,10 @@ static void let_go(struct uas_req *rq, struct user *by, const char *target)
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "only presenters remove others");
 	} else {
 		r = accept_refer(rq);
+		if (!r)
+			return;
 		life_eject(rq->app, u);
-		if (r)
-			over(r, "");
+		over(r, "");
 	}
 }
 

@@ -308,6 +308,7 @@ static void on_destroy(void *arg)
 {
 	struct store *s = arg;
 
+	ev_loop_off_turn(s->loop, on_turn, s);
 	tmr_fini(&s->hold);
 	mem_deref(s->cur);
 	mem_deref(s->db);

@@ -104,7 +104,7 @@ static void check_focus(struct app *a, struct endpoint *e, uint64_t now)
 
 static void check_leg(struct app *a, struct endpoint *e, uint64_t now)
 {
-	bool came = e->status != EP_PENDING;
+	bool came = e->status >= EP_ON_HOLD;
 
 	if (!e->drop_at_ms || now < e->drop_at_ms)
 		return;

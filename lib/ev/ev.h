@@ -21,6 +21,7 @@ void    *ev_loop_uv(struct ev_loop *l);                   /* uv_loop_t *, for li
 /* Called once at the end of every loop turn (before it blocks): the place for "one transaction per turn". */
 typedef void (ev_turn_cb)(void *arg);
 void     ev_loop_on_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg);
+void     ev_loop_off_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg);   /* when arg ends before the loop */
 
 /* A one-shot task behind all on_turn callbacks of the turn it was posted in: embed it; how lib/tls writes once a turn. */
 struct ev_tasks;

@@ -75,7 +75,8 @@ static void on_idle(uv_idle_t *h)
 static void end_turn(struct ev_loop *l)
 {
 	for (struct turn *t = l->turns; t; t = t->next)
-		t->cb(t->arg);
+		if (t->cb)
+			t->cb(t->arg);
 	run_tasks(l, &l->tasks);
 }
 
@@ -102,6 +103,14 @@ void ev_loop_on_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg)
 	t->arg = arg;
 	*l->turns_tail = t;
 	l->turns_tail  = &t->next;
+}
+
+/* The entry stays until the loop ends: this may be called from a turn. */
+void ev_loop_off_turn(struct ev_loop *l, ev_turn_cb *cb, void *arg)
+{
+	for (struct turn *t = l->turns; t; t = t->next)
+		if (t->cb == cb && t->arg == arg)
+			t->cb = NULL;
 }
 
 /* --- signals: the handle goes with the loop */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include "focusd/policy.h"
 #include "lib/base/mem.h"
 
@@ -26,7 +27,7 @@ static const struct { const char *name, *entity; enum conf_auth auth; bool trunk
 	[W_ANONYMOUS]       = { "anonymous",            NULL,                    AUTH_NONE,       false, false },
 };
 
-struct world { enum conf_policy policy; enum who who; bool locked, full, pin, pin_shown, trunk_ok, present; };
+struct world { enum conf_policy policy; enum who who; bool locked, full, pin, pin_shown, trunk_ok, present; int access; };
 
 static enum conf_role role_of(enum who w)
 {
@@ -38,8 +39,14 @@ static enum policy_no expected(const struct world *w)
 {
 	bool anonymous = whos[w->who].auth == AUTH_NONE && !whos[w->who].trunk;
 
-	if (w->who == W_ORGANIZER || w->present)
+	if (w->who == W_ORGANIZER)
 		return POLICY_OK;
+	if (w->access == 2 && whos[w->who].entity)
+		return POLICY_DENIED;
+	if (w->present)
+		return POLICY_OK;
+	if (w->access == 1 && whos[w->who].auth != AUTH_NONE)
+		return w->full ? POLICY_FULL : POLICY_OK;
 	if (whos[w->who].trunk && !w->trunk_ok && w->policy != POLICY_ANONYMOUS)
 		return POLICY_NO_TRUNK;
 	if (anonymous && w->policy != POLICY_ANONYMOUS)
@@ -57,17 +64,22 @@ static enum policy_no expected(const struct world *w)
 
 static void check(const struct world *w)
 {
-	struct conf c = { .organizer = "Alice", .domain = "example.net", .policy = w->policy, .active = true, .locked = w->locked,
+	char access[128] = "";
+	struct conf c = { .organizer = "Alice", .domain = "example.net", .policy = POLICY_CLOSED, .policy_now = w->policy, .active = true, .locked = w->locked,
 			  .nusers = w->full ? MAX_USERS : MAX_USERS - 1, .trunk_ok = w->trunk_ok, .pin = w->pin ? "sealed" : NULL,
-			  .invited = "presenter sip:carol@example.net\nattendee sip:dave@example.net\nattendee sip:fred@other.org\n" };
+			  .invited = "presenter sip:carol@example.net\nattendee sip:dave@example.net\nattendee sip:fred@other.org\n",
+			  .access = w->access ? access : NULL };
 	const struct policy_caller who = { .entity = whos[w->who].entity, .auth = whos[w->who].auth, .trunk = whos[w->who].trunk,
 					   .present = w->present, .pin_ok = w->pin_shown };
 	enum conf_role role = ROLE_ORGANIZER;
-	enum policy_no no = policy_admit(&c, &who, MAX_USERS, &role);
+	enum policy_no no;
 
+	snprintf(access, sizeof(access), "denied sip:eve@x\n%s %s\n", w->access == 1 ? "granted" : "denied", whos[w->who].entity);
+	no = policy_admit(&c, &who, MAX_USERS, &role);
 	if (no != expected(w))
-		fail_msg("%s: policy %s locked %d full %d pin %d/%d trunk_ok %d present %d: %d, not %d", whos[w->who].name,
-			 conf_policy_names[w->policy], w->locked, w->full, w->pin, w->pin_shown, w->trunk_ok, w->present, no, expected(w));
+		fail_msg("%s: policy %s locked %d full %d pin %d/%d trunk_ok %d present %d access %d: %d, not %d", whos[w->who].name,
+			 conf_policy_names[w->policy], w->locked, w->full, w->pin, w->pin_shown, w->trunk_ok, w->present,
+			 w->access, no, expected(w));
 	if (no == POLICY_OK)
 		assert_int_equal(role, role_of(w->who));
 	assert_true(policy_answers[no].code == (no == POLICY_OK ? 200 : no == POLICY_FULL ? 480 : 403));
@@ -81,16 +93,16 @@ static void every_combination_is_decided_by_the_rules(void **state)
 	(void)state;
 	for (int policy = 0; policy < POLICY_N; policy++)
 		for (int who = 0; who < W_N; who++)
-			for (unsigned bits = 0; bits < 64; bits++, n++)
+			for (unsigned bits = 0; bits < 192; bits++, n++)
 				check(&(struct world){ .policy = (enum conf_policy)policy, .who = (enum who)who, .locked = bits & 1,
 						       .full = bits & 2, .pin = bits & 4, .pin_shown = bits & 8, .trunk_ok = bits & 16,
-						       .present = bits & 32 });
-	assert_int_equal(n, 3 * W_N * 64);
+						       .present = bits & 32, .access = (int)(bits / 64) });
+	assert_int_equal(n, 3 * W_N * 192);
 }
 
 static void a_lock_holds_only_while_the_conference_runs(void **state)
 {
-	struct conf c = { .organizer = "alice", .domain = "example.net", .policy = POLICY_OPEN, .locked = true, .invited = "" };
+	struct conf c = { .organizer = "alice", .domain = "example.net", .policy_now = POLICY_OPEN, .locked = true, .invited = "" };
 	const struct policy_caller bob = { .entity = "sip:bob@example.net", .auth = AUTH_ENTERPRISE };
 	enum conf_role role;
 
