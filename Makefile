@@ -119,7 +119,12 @@ fuzz: $(FUZZ) ## each fuzz target for FUZZ_SECONDS on its corpus
 	  $$t -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=0 \
 	  -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$(basename $$t) $$(ls -d test/data/corpus/$$(basename $$t) 2>/dev/null); done
 
-scenario: all ## calls, rosters, faults against a real group
+# Independent software for the scenario tests.
+$(BUILD)/interop/nice_peer: test/interop/nice_peer.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g $(OPT) $(WARN) -D_GNU_SOURCE $$(pkg-config --cflags nice gio-2.0) -o $@ $< $$(pkg-config --libs nice gio-2.0)
+
+scenario: all $(BUILD)/interop/nice_peer ## calls, rosters, faults against a real group
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q test/scenario
 
 # A report of a sanitizer is a file in SAN_BUILD/reports, whatever its process did afterwards.

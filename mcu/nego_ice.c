@@ -114,7 +114,7 @@ enum nego_fault pick_ice(struct pick_ice *p, const struct sdp_media *m)
 /* --- keeping */
 static bool goes_on(const struct ice_prm *cur, const struct pick_ice *p)
 {
-	if (cur->form != p->prm.form)
+	if (cur->form == ICE_OFF || cur->form != p->prm.form)
 		return false;
 	if (p->names_ours.l && str_eq(p->names_ours, str_c(cur->user)))
 		return true;
@@ -145,15 +145,16 @@ static void name_theirs(char *out, size_t outsz, const struct pick_ice *p)
 void take_ice(struct nego *n, const struct pick_ice *p, bool ms_kind)
 {
 	struct ice_prm *cur = &n->set.ice;
+	bool same = goes_on(cur, p);
 
 	n->ice_mismatch  = p->mismatch;
-	n->ice_ms        = p->ms || ms_kind;
+	n->ice_ms        = p->ms || ms_kind || (same && n->ice_ms);      /* a second offer has no TCP candidates to show it */
 	n->ice_remote[0] = '\0';
 	if (p->prm.form == ICE_OFF) {
 		memset(cur, 0, sizeof(*cur));
 		return;
 	}
-	if (!goes_on(cur, p)) {
+	if (!same) {
 		*cur = p->prm;
 		ice_credentials(cur);
 	}

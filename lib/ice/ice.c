@@ -303,12 +303,11 @@ static size_t failure(struct ice *i, const struct stun_msg *m, enum stun_dialect
 	return stun_end(&o, &i->key);
 }
 
-/* "ours:theirs"; in draft 6 the bytes of both without a mark between */
+/* "ours:theirs"; in draft 6 "ours:COMPONENT:theirs:COMPONENT", names decoded. What a peer-reflexive peer calls itself
+ * is not known here, so only our half counts. */
 static bool for_us(const struct ice *i, const struct stun_msg *m)
 {
-	if (m->user.l <= i->nuser || memcmp(m->user.p, i->user, i->nuser))
-		return false;
-	return i->form == ICE_DRAFT6 || m->user.p[i->nuser] == ':';
+	return m->user.l > i->nuser && !memcmp(m->user.p, i->user, i->nuser) && m->user.p[i->nuser] == ':';
 }
 
 static bool authentic(const struct ice *i, const struct stun_msg *m, enum stun_dialect *d)
@@ -327,21 +326,26 @@ static bool authentic(const struct ice *i, const struct stun_msg *m, enum stun_d
 	return (*d == first || stun_authentic(m, &i->key, second)) && stun_fingerprint_ok(m, *d);
 }
 
-static int peer_of(const struct ice *i, const struct stun_msg *m)
+static int peer_of(const struct ice *i, unsigned comp, const struct stun_msg *m)
 {
-	const uint8_t *user = (const uint8_t *)m->user.p + i->nuser;
+	const char mark[] = { ':', (char)('1' + comp), ':' };
+	const char *p = m->user.p + i->nuser;
 	size_t n = m->user.l - i->nuser;
 
+	if (n < sizeof(mark) + 2 || memcmp(p, mark, sizeof(mark)) || memcmp(p + n - 2, mark, 2))
+		return -1;
+	p += sizeof(mark);
+	n -= sizeof(mark) + 2;
 	for (unsigned k = 0; k < i->npeers; k++)
-		if (i->peer[k].nuser == n && !memcmp(i->peer[k].user, user, n))
+		if (i->peer[k].nuser == n && !memcmp(i->peer[k].user, p, n))
 			return (int)k;
 	return -1;
 }
 
-static bool wants_return(const struct ice *i, struct comp *c, const struct stun_msg *m, const union ice_addr *from)
+static bool wants_return(struct ice *i, unsigned comp, const struct stun_msg *m, const union ice_addr *from)
 {
-	struct way *w = find_way(c, from);
-	int k = i->form == ICE_DRAFT6 ? peer_of(i, m) : -1;
+	struct way *w = find_way(&i->comp[comp], from);
+	int k = i->form == ICE_DRAFT6 ? peer_of(i, comp, m) : -1;
 
 	if (k < 0 || w->tested)
 		return false;
@@ -369,7 +373,7 @@ static size_t request(struct ice *i, unsigned comp, const struct stun_msg *m, co
 	*news = ICE_ALIVE;
 	if (note(c, from, m, now))
 		*news |= ICE_WAY;
-	if (wants_return(i, c, m, from))
+	if (wants_return(i, comp, m, from))
 		*news |= ICE_RETURN;
 	return success(i, m, d, from, out, room);
 }
@@ -386,11 +390,24 @@ static void our_id(const struct ice *i, unsigned comp, unsigned peer, uint8_t id
 	id[15] = (uint8_t)peer;
 }
 
+static size_t our_username(const struct ice *i, unsigned comp, const struct peer *p, uint8_t out[2 * RAW + 5])
+{
+	const uint8_t mark[] = { ':', (uint8_t)('1' + comp), ':' };
+	size_t n = p->nuser;
+
+	memcpy(out, p->user, n);
+	memcpy(out + n, mark, 3);
+	memcpy(out + n + 3, i->user, i->nuser);
+	n += 3 + i->nuser;
+	memcpy(out + n, mark, 2);
+	return n + 2;
+}
+
 size_t ice_check(struct ice *i, unsigned comp, const struct sockaddr *to, uint8_t *out, size_t room)
 {
 	union ice_addr a = addr_of(to);
 	const struct way *w = find_way(&i->comp[comp], &a);
-	uint8_t user[2 * RAW], id[16];
+	uint8_t user[2 * RAW + 5], id[16];
 	const struct peer *p;
 	struct stun_out o;
 
@@ -398,10 +415,8 @@ size_t ice_check(struct ice *i, unsigned comp, const struct sockaddr *to, uint8_
 		return 0;
 	p = &i->peer[w->peer];
 	our_id(i, comp, w->peer, id);
-	memcpy(user, p->user, p->nuser);
-	memcpy(user + p->nuser, i->user, i->nuser);
 	stun_begin(&o, out, room, STUN_RFC3489, STUN_REQUEST, id);
-	stun_attr(&o, STUN_USERNAME, user, p->nuser + i->nuser);
+	stun_attr(&o, STUN_USERNAME, user, our_username(i, comp, p, user));
 	return stun_end(&o, &p->key);
 }
 

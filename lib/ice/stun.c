@@ -69,7 +69,7 @@ static int on_username(struct stun_msg *m, struct rd *r)
 
 	if (s.l > STUN_USER)
 		return -EBADMSG;
-	while (m->cookie && s.l && !s.p[s.l - 1])        /* MS-ICE2 pads; in draft 6 a zero is a byte like others */
+	while (s.l && !s.p[s.l - 1])                     /* Communicator's padding is counted */
 		s.l--;
 	m->user = s;
 	return 0;
@@ -94,7 +94,7 @@ static int on_attr(struct stun_msg *m, uint16_t type, struct rd r)
 	case STUN_USERNAME:
 		return on_username(m, &r);
 	case STUN_MAPPED_ADDRESS:
-		return on_address(m, &r, !m->cookie);
+		return m->mapped.sa.sa_family ? 0 : on_address(m, &r, false);
 	case STUN_XOR_MAPPED_ADDRESS:
 		return on_address(m, &r, true);
 	case STUN_ERROR_CODE:
@@ -209,14 +209,14 @@ void stun_begin(struct stun_out *o, uint8_t *p, size_t room, enum stun_dialect d
 
 void stun_attr(struct stun_out *o, uint16_t type, const void *v, size_t n)
 {
-	size_t pad = o->dialect == STUN_RFC3489 ? 0 : (4 - n % 4) % 4;
+	size_t pad = (4 - n % 4) % 4;
 
 	if (o->full || n > STUN_MAX || 4 + n + pad > o->room - o->n) {
 		o->full = true;
 		return;
 	}
 	put16(o->p + o->n, type);
-	put16(o->p + o->n + 2, o->dialect == STUN_MSICE2 ? n + pad : n);
+	put16(o->p + o->n + 2, o->dialect == STUN_RFC5389 ? n : n + pad);
 	if (n)
 		memcpy(o->p + o->n + 4, v, n);
 	memset(o->p + o->n + 4 + n, 0, pad);
@@ -230,7 +230,7 @@ void stun_attr_u32(struct stun_out *o, uint16_t type, uint32_t v)
 	stun_attr(o, type, &be, sizeof(be));
 }
 
-void stun_attr_mapped(struct stun_out *o, const union ice_addr *a)
+static void mapped(struct stun_out *o, uint16_t type, const union ice_addr *a, bool xored)
 {
 	bool six = a->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr);
 	const uint8_t *id = o->p + 4, *ip = (const void *)&a->in.sin_addr;
@@ -241,10 +241,17 @@ void stun_attr_mapped(struct stun_out *o, const union ice_addr *a)
 		ip = a->in6.sin6_addr.s6_addr + (six ? 0 : 12);
 	put16(v + 2, ntohs(a->in.sin_port));
 	for (size_t i = 0; i < 2; i++)
-		v[2 + i] ^= id[i];
+		v[2 + i] ^= xored ? id[i] : 0;
 	for (size_t i = 0; i < n; i++)
-		v[4 + i] = ip[i] ^ id[i];
-	stun_attr(o, o->dialect == STUN_RFC3489 ? STUN_MAPPED_ADDRESS : STUN_XOR_MAPPED_ADDRESS, v, 4 + n);
+		v[4 + i] = xored ? ip[i] ^ id[i] : ip[i];
+	stun_attr(o, type, v, 4 + n);
+}
+
+void stun_attr_mapped(struct stun_out *o, const union ice_addr *a)
+{
+	if (o->dialect == STUN_RFC3489)          /* which demands it; libnice reads the other one */
+		mapped(o, STUN_MAPPED_ADDRESS, a, false);
+	mapped(o, STUN_XOR_MAPPED_ADDRESS, a, true);
 }
 
 void stun_attr_error(struct stun_out *o, unsigned code, const char *reason)

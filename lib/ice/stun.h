@@ -3,12 +3,13 @@
  *
  *                 RFC 5389             MS-ICE2 (Office Communicator 2007 R2)    RFC 3489 (draft-6 ICE, Communicator 2007)
  * cookie          yes                  yes                                      none: 16 free bytes of transaction id
- * attribute       padded to 4, not     padded to 4, padding is counted          not padded
+ * attribute       padded to 4, not     padded to 4, padding is counted          padded to 4, padding is counted
  *                 counted
  * integrity over  length up to itself  length with FINGERPRINT, then zeros up   length up to itself, then zeros up to
  *                                      to a multiple of 64                      a multiple of 64
  * FINGERPRINT     CRC-32               CRC-32, or one with a wrong table entry  none
- * reflexive       XOR-MAPPED-ADDRESS   XOR-MAPPED-ADDRESS                       MAPPED-ADDRESS, xored with the id
+ * reflexive       XOR-MAPPED-ADDRESS   XOR-MAPPED-ADDRESS                       that, xored with the id, and MAPPED-ADDRESS
+ * USERNAME        to:from              to:from                                  to:COMPONENT:from:COMPONENT, decoded
  *
  * Verified against libnice in its modes RFC5245, OC2007R2 and OC2007, and the vectors of RFC 5769.
  */
@@ -72,7 +73,7 @@ struct stun_out {                            /* sticky: stun_end() tells */
 void stun_begin(struct stun_out *o, uint8_t *p, size_t room, enum stun_dialect d, uint16_t type, const uint8_t id[16]);
 void stun_attr(struct stun_out *o, uint16_t type, const void *v, size_t n);
 void stun_attr_u32(struct stun_out *o, uint16_t type, uint32_t v);
-void stun_attr_mapped(struct stun_out *o, const union ice_addr *a);     /* under the dialect's attribute */
+void stun_attr_mapped(struct stun_out *o, const union ice_addr *a);     /* as the dialect has it */
 void stun_attr_error(struct stun_out *o, unsigned code, const char *reason);
 size_t stun_end(struct stun_out *o, const struct stun_key *k);          /* k NULL: no integrity; 0: it did not fit */
 

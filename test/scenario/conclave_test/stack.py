@@ -90,6 +90,7 @@ def alive(pid):
 class Stack:
     def __init__(self, *options, users=USERS, rooms=("lobby",), start=True, under=None):
         self.options, self.users, self.rooms = options, users, rooms
+        self.host = options[options.index("--bind") + 1] if "--bind" in options else "127.0.0.1"
         self.id = uuid.uuid4().hex
         self.marker = f"CONCLAVE_TEST_STACK={self.id}".encode()
         self.base, self._holder = free_base()
@@ -202,14 +203,14 @@ class Stack:
             time.sleep(step)
 
     # --- ports: docs/interfaces.md
-    udp = property(lambda s: ("127.0.0.1", s.base))
-    tcp = property(lambda s: ("127.0.0.1", s.base))
-    tls = property(lambda s: ("127.0.0.1", s.base + 1))
-    peer = property(lambda s: ("127.0.0.1", s.base + 3))
-    focus_sip = property(lambda s: ("127.0.0.1", s.base + 5))
-    focus_http = property(lambda s: ("127.0.0.1", s.base + 6))
-    mcu_sip = property(lambda s: ("127.0.0.1", s.base + 8))
-    mcu_http = property(lambda s: ("127.0.0.1", s.base + 9))
+    udp = property(lambda s: (s.host, s.base))
+    tcp = property(lambda s: (s.host, s.base))
+    tls = property(lambda s: (s.host, s.base + 1))
+    peer = property(lambda s: (s.host, s.base + 3))
+    focus_sip = property(lambda s: (s.host, s.base + 5))
+    focus_http = property(lambda s: (s.host, s.base + 6))
+    mcu_sip = property(lambda s: (s.host, s.base + 8))
+    mcu_http = property(lambda s: (s.host, s.base + 9))
     METRICS = {"kamailio": 4, "focusd": 7, "mcu": 10, "rtpengine": 13}
 
     def room(self, name="lobby"):
@@ -240,7 +241,7 @@ class Stack:
     # --- looking inside
     def metrics(self, part):
         """Counters of a part as {name{labels}: value}."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.base + self.METRICS[part]}/metrics", timeout=5) as r:
+        with urllib.request.urlopen(f"http://{self.host}:{self.base + self.METRICS[part]}/metrics", timeout=5) as r:
             text = r.read().decode()
         out = {}
         for line in text.splitlines():
