@@ -12,7 +12,6 @@
 #include "lib/base/mem.h"
 #include "mcu/media/media_priv.h"
 
-#define RELATCH_US      2000000       /* the old address must be silent for so long */
 #define RELATCH_PKTS    3u
 #define PLAIN_LEARN_US  5000000       /* a plain leg learns addresses only at the start */
 #define SSRC_SILENT_US  500000
@@ -169,6 +168,7 @@ static void latch(struct wleg *l, const union usa *from)
 	}
 	l->latched = true;
 	l->ncand = 0;
+	hub_place(l);
 }
 
 /* May this packet (authentic, or plain with a payload type of ours) count? It may also move the leg to its address. */
@@ -237,16 +237,20 @@ static int unprotect(struct wleg *l, uint8_t *p, size_t *n)
 
 	if (err == -EACCES && l->old_in)
 		err = srtp_unprotect(l->old_in, p, n);
-	if (err == -EACCES) {
+	return err;
+}
+
+void wleg_refuse(struct wleg *l, int why)
+{
+	if (why == -EACCES) {
 		count(&l->st.auth_failures, M_AUTH);
 		if (!l->auth_fails++)
 			l->auth_fail_us = l->last_valid_us;
-	} else if (err == -EALREADY) {
+	} else if (why == -EALREADY) {
 		count(&l->st.replays, M_REPLAY);
-	} else if (err) {
+	} else {
 		count(&l->st.bad, M_BAD);
 	}
-	return err;
 }
 
 static bool our_pt(const struct wleg *l, uint8_t pt)
@@ -254,24 +258,10 @@ static bool our_pt(const struct wleg *l, uint8_t pt)
 	return pt == l->pt_recv || (l->dtmf_pt && pt == l->dtmf_pt) || (l->cn_pt && pt == l->cn_pt);
 }
 
-static void datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
+static void packet(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
 {
 	struct rtp_hdr h;
 
-	if (is_stun(p, n)) {
-		wleg_stun(l, 0, p, n, from, now);
-		return;
-	}
-	if (l->mux && rtp_is_rtcp(p, n)) {
-		wleg_rtcp(l, p, n, from, now);
-		return;
-	}
-	if (n < RTP_HDR_MIN || p[0] >> 6 != 2) {
-		count(&l->st.bad, M_BAD);
-		return;
-	}
-	if (l->srtp && unprotect(l, p, &n))
-		return;
 	if (rtp_hdr_decode(&h, p, n)) {
 		count(&l->st.bad, M_BAD);
 		return;
@@ -307,6 +297,24 @@ static void datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from
 		sound(l, &h, p, h.pt != l->pt_recv, now);
 }
 
+int wleg_datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
+{
+	int err;
+
+	if (is_stun(p, n)) {
+		wleg_stun(l, 0, p, n, from, now);
+		return 0;
+	}
+	if (l->mux && rtp_is_rtcp(p, n))
+		return wleg_rtcp(l, p, n, from, now);
+	if (n < RTP_HDR_MIN || p[0] >> 6 != 2)
+		return -EBADMSG;
+	err = l->srtp ? unprotect(l, p, &n) : 0;
+	if (!err)
+		packet(l, p, n, from, now);
+	return err;
+}
+
 void wleg_receive(struct wleg *l, int64_t now)
 {
 	struct inbox *in = &l->room->w->in;
@@ -316,8 +324,12 @@ void wleg_receive(struct wleg *l, int64_t now)
 
 		if (n > 0)
 			metric_add(&media_metrics[M_RX], n);
-		for (int i = 0; i < n; i++)
-			datagram(l, in->buf[i], in->len[i], &in->from[i], now);
+		for (int i = 0; i < n; i++) {
+			int err = wleg_datagram(l, in->buf[i], in->len[i], &in->from[i], now);
+
+			if (err)
+				wleg_refuse(l, err);
+		}
 		if (n < (int)INBOX && n != -ECONNREFUSED)
 			break;
 	}
@@ -328,13 +340,16 @@ void wleg_receive_rtcp(struct wleg *l, int64_t now)
 	struct inbox *in = &l->room->w->in;
 	int n = inbox_recv(in, l->sk.rtcp);
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		int err = 0;
+
 		if (is_stun(in->buf[i], in->len[i]))
 			wleg_stun(l, 1, in->buf[i], in->len[i], &in->from[i], now);
-		else if (rtp_is_rtcp(in->buf[i], in->len[i]))
-			wleg_rtcp(l, in->buf[i], in->len[i], &in->from[i], now);
 		else
-			count(&l->st.bad, M_BAD);
+			err = wleg_rtcp(l, in->buf[i], in->len[i], &in->from[i], now);
+		if (err)
+			wleg_refuse(l, err);
+	}
 }
 
 /* --- changes from the signalling side */
@@ -442,6 +457,7 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 	if (first)
 		start(l, now);
 	wleg_ice_set(l, u, now);
+	hub_place(l);
 }
 
 /* --- once a second */
@@ -451,9 +467,11 @@ static void cool(struct wleg *l, int64_t now)
 
 	if (!l->hot || now - l->last_rx_us < COLD_US || l->jb.n || l->fill || l->in_mix || l->talk_told)
 		return;
-	drops = sock_drops(l->sk.rtp);
-	metric_add(&media_metrics[M_DROPS], drops - l->drops);
-	l->drops = drops;
+	if (!l->hub) {
+		drops = sock_drops(l->sk.rtp);
+		metric_add(&media_metrics[M_DROPS], drops - l->drops);
+		l->drops = drops;
+	}
 	wroom_heat(l->room, l, false);
 }
 
@@ -520,7 +538,8 @@ static void destructor(void *arg)
 	mem_deref(l->old_in);
 	mem_deref(l->out);
 	mem_deref(l->ice);
-	sock_pair_close(&l->sk);
+	if (!l->hub)
+		sock_pair_close(&l->sk);
 }
 
 struct wleg *wleg_alloc(void)

@@ -110,29 +110,25 @@ static bool known(struct wleg *l, const union usa *from)
 	return l->srtp || (usa_len(&l->peer) && usa_same_host(from, &l->peer));
 }
 
-void wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
+int wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
 {
 	static const struct rtcp_handler handler = { .sr = on_sr, .report = on_report, .bye = on_bye };
 	struct from f = { l, now };
-	int err = n < 8 ? -EBADMSG : l->srtp ? unprotect(l, p, &n) : 0;
+	int err = n < 8 || !rtp_is_rtcp(p, n) ? -EBADMSG : l->srtp ? unprotect(l, p, &n) : 0;
 
+	if (err)
+		return err;
 	metric_inc(&media_metrics[M_RTCP_RX]);
-	if (err == -EACCES)
-		l->st.auth_failures++;
-	else if (err == -EALREADY)
-		l->st.replays++;
-	if (err == -EACCES || err == -EALREADY) {
-		metric_inc(&media_metrics[err == -EACCES ? M_AUTH : M_REPLAY]);
-		return;
-	}
-	if (err || !known(l, from) || rtcp_decode(p, n, &handler, &f) < 0) {
+	if (!known(l, from) || rtcp_decode(p, n, &handler, &f) < 0) {
 		l->st.bad++;
 		metric_inc(&media_metrics[M_BAD]);
-		return;
+		return 0;
 	}
 	if (!l->mux && !l->ice && !l->rtcp_latched) {
 		l->rtcp_peer = *from;
 		l->rtcp_latched = true;
+		hub_place(l);
 	}
 	wleg_valid(l, now);
+	return 0;
 }

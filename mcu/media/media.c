@@ -24,6 +24,7 @@ struct media {
 	struct worker **workers;
 	unsigned        nworkers;
 	struct link    *links;
+	struct hub     *hubs;
 	pthread_mutex_t lock;                    /* news, posted */
 	bool            locks, posted, receiving;
 	struct news    *news, **news_last;
@@ -44,12 +45,12 @@ struct mleg {
 	void            *arg;
 	uint16_t         port;
 	uint32_t         ssrc;
-	bool             set;
+	bool             set, shared;
 	struct mleg_set  last;                   /* holds keys: wiped */
 };
 
 /* --- links */
-static struct link *link_alloc(struct media *m, struct worker *w)
+static struct link *link_alloc(struct media *m, struct worker *w, unsigned slot)
 {
 	struct link *k = mem_zalloc(sizeof(*k), NULL);
 
@@ -57,6 +58,8 @@ static struct link *link_alloc(struct media *m, struct worker *w)
 		return NULL;
 	k->media = m;
 	k->w = w;
+	k->slot = slot;
+	w->load[slot]++;
 	k->free_msg.embedded = true;
 	k->freed.embedded = true;
 	k->freed.link = k;
@@ -68,15 +71,28 @@ static struct link *link_alloc(struct media *m, struct worker *w)
 	return k;
 }
 
+static void hub_put(struct media *m, struct hub *h)
+{
+	if (--h->nhandles)
+		return;
+	for (struct hub **p = &m->hubs; *p; p = &(*p)->more)
+		if (*p == h) {
+			*p = h->more;
+			break;
+		}
+	mem_deref(h);
+}
+
 static void link_free(struct link *k)
 {
 	*k->prev = k->next;
 	if (k->next)
 		k->next->prev = k->prev;
-	if (k->port) {
+	if (k->port)
 		ports_put(&k->media->ports, k->port);
-		k->w->load--;
-	}
+	if (k->hub)
+		hub_put(k->media, k->hub);
+	k->w->load[k->slot]--;
 	mem_deref(k);
 }
 
@@ -251,13 +267,26 @@ static void room_destructor(void *arg)
 	mem_deref(r->m);
 }
 
-static struct worker *least_loaded(struct media *m)
+static unsigned load_of(const struct worker *w)
+{
+	unsigned n = 0;
+
+	for (unsigned s = 0; s < SLOTS; s++)
+		n += w->load[s];
+	return n;
+}
+
+static struct worker *least_loaded(struct media *m, unsigned *slot)
 {
 	struct worker *best = m->workers[0];
 
 	for (unsigned i = 1; i < m->nworkers; i++)
-		if (m->workers[i]->load < best->load)
+		if (load_of(m->workers[i]) < load_of(best))
 			best = m->workers[i];
+	*slot = 0;
+	for (unsigned s = 1; s < SLOTS; s++)
+		if (best->load[s] < best->load[*slot])
+			*slot = s;
 	return best;
 }
 
@@ -265,20 +294,22 @@ int mroom_alloc(struct mroom **rp, struct media *m, const char *id)
 {
 	struct mroom *r = mem_zalloc(sizeof(*r), room_destructor);
 	struct msg *msg;
+	unsigned slot;
 
 	if (!r)
 		return -ENOMEM;
 	r->m = mem_ref(m);
-	r->w = least_loaded(m);
+	r->w = least_loaded(m, &slot);
 	r->half = wroom_alloc();
 	msg = r->half ? msg_new(MSG_ROOM_ADD, r->half, NULL) : NULL;
-	r->link = msg ? link_alloc(m, r->w) : NULL;
+	r->link = msg ? link_alloc(m, r->w, slot) : NULL;
 	if (!r->link) {
 		mem_deref(msg);
 		mem_deref(r);
 		return -ENOMEM;
 	}
 	r->half->w = r->w;
+	r->half->slot = slot;
 	r->half->link = r->link;
 	r->half->floor_last = LEVEL_SILENCE;
 	snprintf(r->half->id, sizeof(r->half->id), "%s", id ? id : "");
@@ -323,7 +354,37 @@ static uint32_t random_ssrc(void)
 	return v;
 }
 
-int mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg)
+static int own_pair(struct media *m, struct link *k, struct sock_pair *sk)
+{
+	int err = ports_open(&m->ports, sk);
+
+	if (!err)
+		k->port = sk->port;
+	return err;
+}
+
+/* A place in a hub of the room's slot */
+static int shared_pair(struct media *m, struct link *k, struct wleg *l)
+{
+	struct hub *h = m->hubs;
+	int err;
+
+	while (h && (h->w != k->w || h->slot != k->slot || h->nhandles == HUB_LEGS))
+		h = h->more;
+	if (!h) {
+		err = hub_alloc(&h, &m->ports, k->w, k->slot);
+		if (err)
+			return err;
+		h->more = m->hubs;
+		m->hubs = h;
+	}
+	h->nhandles++;
+	k->hub = l->hub = h;
+	l->sk = h->sk;
+	return 0;
+}
+
+static int leg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg, bool share)
 {
 	struct mleg *l = mem_zalloc(sizeof(*l), leg_destructor);
 	struct msg *msg = NULL;
@@ -341,22 +402,22 @@ int mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb 
 	msg = msg_new(MSG_LEG_ADD, r->half, l->half);
 	if (!msg)
 		goto out;
-	l->link = link_alloc(r->m, r->w);
+	l->link = link_alloc(r->m, r->w, r->half->slot);
 	if (!l->link)
 		goto out;
-	err = ports_open(&r->m->ports, &l->half->sk);
+	err = share ? shared_pair(r->m, l->link, l->half) : own_pair(r->m, l->link, &l->half->sk);
 	if (err) {
 		link_free(l->link);
 		l->link = NULL;
 		log_warn(media, "no port pair for leg %s: %s", id ? id : "", strerror(-err));
 		goto out;
 	}
-	l->port = l->link->port = l->half->sk.port;
+	l->port = l->half->sk.port;
+	l->shared = share;
 	l->link->leg = l;
 	l->half->link = l->link;
 	l->half->ssrc = l->ssrc;
 	snprintf(l->half->id, sizeof(l->half->id), "%s", id ? id : "");
-	r->w->load++;
 	worker_post(r->w, msg);
 	*lp = l;
 out:
@@ -367,6 +428,39 @@ out:
 	return err;
 }
 
+int mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg)
+{
+	return leg_alloc(lp, r, id, cb, arg, false);
+}
+
+int mleg_alloc_shared(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg)
+{
+	return leg_alloc(lp, r, id, cb, arg, true);
+}
+
+/* Its place in the hub stays taken until the leg is freed. */
+int mleg_unshare(struct mleg *l)
+{
+	struct msg *m;
+	int err;
+
+	if (!l->shared)
+		return 0;
+	m = msg_new(MSG_LEG_PAIR, NULL, l->half);
+	if (!m)
+		return -ENOMEM;
+	err = own_pair(l->r->m, l->link, &m->sk);
+	if (err) {
+		mem_deref(m);
+		return err;
+	}
+	l->port = m->sk.port;
+	l->shared = false;
+	worker_post(l->r->w, m);
+	return 0;
+}
+
+bool mleg_shared(const struct mleg *l) { return l->shared; }
 uint16_t mleg_port(const struct mleg *l) { return l->port; }
 uint32_t mleg_ssrc(const struct mleg *l) { return l->ssrc; }
 
@@ -461,6 +555,8 @@ int mleg_set(struct mleg *l, const struct mleg_set *s)
 		goto out;
 	u->s = *s;
 	err = normalize(&u->s);
+	if (!err && l->shared && (!s->srtp || s->ice.form != ICE_OFF))
+		err = -EINVAL;
 	if (!err)
 		err = set_addresses(l, u);
 	if (!err)

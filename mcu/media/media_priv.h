@@ -9,6 +9,7 @@
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
+ *   hub.c      a port pair shared by many legs: whose is a datagram
  */
 #ifndef MEDIA_MEDIA_PRIV_H
 #define MEDIA_MEDIA_PRIV_H
@@ -86,6 +87,31 @@ struct voice {
 	int16_t           pcm[];
 };
 
+/* --- a port pair that legs share (hub.c) */
+#define HUB_LEGS    200u                 /* a tick of them fits into a receive buffer of stock size */
+#define HUB_BUCKETS 256u
+#define RELATCH_US  2000000              /* the old address must be silent for so long */
+struct hub_key { struct hub_key *next; struct wleg *leg; union usa at; };
+struct hub {
+	struct ports    *ports;          /* the signalling thread's */
+	struct hub      *more;
+	unsigned         nhandles;       /* legs that have not been freed yet, there or here */
+	struct worker   *w;
+	unsigned         slot;
+	struct sock_pair sk;
+	struct hub      *next;           /* the worker's, from here on: in its slot, while it has legs */
+	unsigned         nlegs, turn, budget;
+	uint32_t         drops;
+	int64_t          second_us;
+	struct wleg     *legs[HUB_LEGS];
+	struct hub_key  *table[2][HUB_BUCKETS];   /* RTP, RTCP: by source address */
+};
+int  hub_alloc(struct hub **hp, struct ports *p, struct worker *w, unsigned slot);  /* mem_deref() when its legs are gone */
+void hub_join(struct hub *h, struct wleg *l);
+void hub_leave(struct wleg *l);
+void hub_place(struct wleg *l);                   /* after its addresses have changed; a leg without hub is fine */
+void hub_receive(struct hub *h, int64_t now);
+
 struct wroom;
 struct worker;
 struct link;                             /* the way back to the handle, see media.c */
@@ -95,7 +121,11 @@ struct wleg {
 	struct wroom     *room;
 	struct link      *link;
 	unsigned          index, hot_index;      /* in the room's tables */
-	struct sock_pair  sk;
+	struct sock_pair  sk;                    /* its own, or the hub's */
+	struct hub       *hub;                   /* NULL: a pair of its own */
+	unsigned          hub_index;
+	struct hub_key    key[2];                /* where it stands in the hub's tables */
+	union usa         host;                  /* where it was last known to be */
 	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
 	bool want_in_mute, want_out_mute;        /* as last seen in mute_req */
 	bool marker;
@@ -185,8 +215,8 @@ struct wroom {
 };
 
 /* --- messages down */
-enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_SET, MSG_LEG_TONE,
-		MSG_LEG_STATS, MSG_STOP };
+enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_PAIR, MSG_LEG_SET,
+		MSG_LEG_TONE, MSG_LEG_STATS, MSG_STOP };
 struct leg_update {                              /* contexts: owned by the message until the leg takes them */
 	struct mleg_set  s;                      /* keys wiped */
 	bool             new_in, new_out, new_peer, new_ice;
@@ -202,6 +232,7 @@ struct msg {
 	struct wleg   *leg;
 	unsigned       a, b;
 	struct leg_update *set;
+	struct sock_pair sk;
 	mleg_stats_cb *cb;
 	void          *arg;
 };
@@ -224,8 +255,10 @@ struct link {                                    /* lives until the worker has l
 	struct media *media;
 	struct mleg  *leg;                       /* NULL once the handle is freed */
 	struct mroom *room;
-	uint16_t      port;
+	uint16_t      port;                      /* a pair of its own */
+	struct hub   *hub;                       /* the pair it shares, or has shared */
 	struct worker *w;
+	unsigned      slot;
 	struct msg    free_msg;                  /* freeing must not need memory */
 	struct news   freed;
 };
@@ -241,8 +274,9 @@ struct worker {
 	int              epfd, wakefd;
 	bool             stop;
 	_Atomic(struct msg *) inbox;             /* newest first */
-	unsigned         load;                   /* legs; the signalling thread's */
+	unsigned         load[SLOTS];            /* rooms and legs; the signalling thread's */
 	struct wroom    *slot[SLOTS];
+	struct hub      *hubs[SLOTS];
 	unsigned         nrooms;
 	uint64_t         next_slot;              /* number of the slot that comes next; slot * 5 ms + epoch is its time */
 	int64_t          epoch_us;
@@ -278,6 +312,9 @@ extern const struct codec *const media_codecs[4];          /* by enum mcodec */
 enum rate codec_rate(const struct codec *c);
 void wleg_set(struct wleg *l, struct leg_update *u, int64_t now);
 void wleg_receive(struct wleg *l, int64_t now);             /* drains the RTP socket */
+/* 0: it was the leg's, whatever became of it; -EACCES, -EALREADY, -EBADMSG: it was not, p is as before */
+int  wleg_datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);
+void wleg_refuse(struct wleg *l, int why);                  /* counts what wleg_datagram() or wleg_rtcp() did not take */
 void wleg_receive_rtcp(struct wleg *l, int64_t now);
 void wleg_second(struct wleg *l, int64_t now);              /* housekeeping, once a second */
 void wleg_event(struct wleg *l, enum mleg_event ev, int v);
@@ -305,7 +342,7 @@ static inline bool is_stun(const uint8_t *p, size_t n) { return n && p[0] < 4; }
 
 /* --- leg_rtcp.c */
 void wleg_report(struct wleg *l, int64_t now, bool bye);
-void wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);
+int  wleg_rtcp(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);
 void wleg_rtcp_later(struct wleg *l, int64_t now, bool first);
 
 #endif

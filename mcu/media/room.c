@@ -82,6 +82,8 @@ void wroom_del_leg(struct wroom *r, struct wleg *l)
 		if (!l->hot)
 			worker_watch(r->w, l, false, false);
 	}
+	if (l->hub)
+		hub_leave(l);
 	if (l->hot) {
 		r->hot[l->hot_index] = r->hot[--r->nhot];
 		r->hot[l->hot_index]->hot_index = l->hot_index;
@@ -469,7 +471,8 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 	r->tick++;
 	r->ncand = 0;
 	for (unsigned i = 0; i < r->nhot; i++) {
-		wleg_receive(r->hot[i], now);
+		if (!r->hot[i]->hub)
+			wleg_receive(r->hot[i], now);
 		voice_pull(r->hot[i], tick_us);
 		if (r->hot[i]->loud)
 			add_candidate(r, r->hot[i]);

@@ -205,24 +205,36 @@ uint32_t sock_drops(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, m, &len) ? 0 : m[SK_MEMINFO_DROPS];
 }
 
+void sock_buffer(int fd, int bytes)
+{
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 /* --- batches */
+static void inbox_prepare(struct inbox *in)
+{
+	for (unsigned i = 0; i < INBOX; i++) {
+		in->v[i] = (struct iovec){ in->buf[i], DGRAM_MAX };
+		in->m[i].msg_hdr = (struct msghdr){ .msg_name = &in->from[i], .msg_namelen = sizeof(in->from[i]),
+						    .msg_iov = &in->v[i], .msg_iovlen = 1 };
+	}
+	in->ready = true;
+}
+
 int inbox_recv(struct inbox *in, int fd)
 {
-	struct mmsghdr m[INBOX];
-	struct iovec v[INBOX];
 	int n;
 
-	for (unsigned i = 0; i < INBOX; i++) {
-		v[i] = (struct iovec){ in->buf[i], DGRAM_MAX };
-		m[i].msg_hdr = (struct msghdr){ .msg_name = &in->from[i], .msg_namelen = sizeof(in->from[i]),
-						.msg_iov = &v[i], .msg_iovlen = 1 };
-	}
-	n = recvmmsg(fd, m, INBOX, MSG_DONTWAIT, NULL);
+	if (!in->ready)
+		inbox_prepare(in);
+	for (unsigned i = 0; i < in->n; i++)             /* the last batch's */
+		in->m[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
 	in->n = 0;
+	n = recvmmsg(fd, in->m, INBOX, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++)
-		in->len[i] = m[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : m[i].msg_len;
+		in->len[i] = in->m[i].msg_hdr.msg_flags & MSG_TRUNC ? 0 : in->m[i].msg_len;
 	in->n = (unsigned)n;
 	return n;
 }
@@ -236,36 +248,32 @@ uint8_t *outbox_next(struct outbox *o)
 
 void outbox_add(struct outbox *o, int fd, const union usa *to, size_t len)
 {
-	o->m[o->n].fd = fd;
-	o->m[o->n].len = len;
-	o->m[o->n].tolen = usa_len(to);
-	o->m[o->n].to = *to;
-	o->n++;
+	unsigned i = o->n++;
+
+	o->d[i].fd = fd;
+	o->d[i].gone = false;
+	o->d[i].to = *to;
+	o->d[i].v = (struct iovec){ o->buf[i], len };
+	o->m[i].msg_hdr = (struct msghdr){ .msg_name = &o->d[i].to, .msg_namelen = usa_len(to), .msg_iov = &o->d[i].v,
+					   .msg_iovlen = 1 };
 }
 
 static void send_one(struct outbox *o, unsigned i)
 {
-	ssize_t n = sendto(o->m[i].fd, o->buf[i], o->m[i].len, MSG_DONTWAIT, &o->m[i].to.sa, o->m[i].tolen);
+	const struct iovec *v = &o->d[i].v;
 
-	if (n < 0)
+	if (sendto(o->d[i].fd, v->iov_base, v->iov_len, MSG_DONTWAIT, &o->d[i].to.sa, usa_len(&o->d[i].to)) < 0)
 		o->errors++;
 	else
 		o->sent++;
 }
 
-static void send_run(struct outbox *o, unsigned at, unsigned n)
+static void send_run(struct outbox *o, int fd, struct mmsghdr *m, unsigned n)
 {
-	struct mmsghdr m[OUTBOX];
-	struct iovec v[OUTBOX];
 	unsigned done = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		v[i] = (struct iovec){ o->buf[at + i], o->m[at + i].len };
-		m[i].msg_hdr = (struct msghdr){ .msg_name = &o->m[at + i].to, .msg_namelen = o->m[at + i].tolen,
-						.msg_iov = &v[i], .msg_iovlen = 1 };
-	}
 	while (done < n) {
-		int r = sendmmsg(o->m[at].fd, m + done, n - done, MSG_DONTWAIT);
+		int r = sendmmsg(fd, m + done, n - done, MSG_DONTWAIT);
 
 		if (r <= 0) {
 			o->errors++;
@@ -277,16 +285,35 @@ static void send_run(struct outbox *o, unsigned at, unsigned n)
 	}
 }
 
-/* Packets of one socket that stand together go in one call; a lone one is cheaper without the vector. */
+/* Those of i's socket that stand apart, in their order */
+static void send_scattered(struct outbox *o, unsigned i)
+{
+	struct mmsghdr m[OUTBOX];
+	unsigned n = 0;
+
+	for (unsigned k = i; k < o->n; k++)
+		if (!o->d[k].gone && o->d[k].fd == o->d[i].fd) {
+			o->d[k].gone = true;
+			m[n++] = o->m[k];
+		}
+	if (n == 1)
+		send_one(o, i);
+	else
+		send_run(o, o->d[i].fd, m, n);
+}
+
+/* Packets of one socket go in one call; a lone one is cheaper without the vector. */
 void outbox_flush(struct outbox *o)
 {
-	for (unsigned i = 0, k; i < o->n; i = k) {
-		for (k = i + 1; k < o->n && o->m[k].fd == o->m[i].fd; k++)
-			;
-		if (k - i == 1)
-			send_one(o, i);
-		else
-			send_run(o, i, k - i);
-	}
+	unsigned k = 1;
+
+	while (k < o->n && o->d[k].fd == o->d[0].fd)
+		k++;
+	if (k > 1 && k == o->n)
+		send_run(o, o->d[0].fd, o->m, k);
+	else
+		for (unsigned i = 0; i < o->n; i++)
+			if (!o->d[i].gone)
+				send_scattered(o, i);
 	o->n = 0;
 }

@@ -40,15 +40,19 @@ void ports_fini(struct ports *p);
 int  ports_open(struct ports *p, struct sock_pair *s);                /* -EADDRINUSE when the range is exhausted */
 void ports_put(struct ports *p, uint16_t port);                       /* after sock_pair_close() */
 void sock_pair_close(struct sock_pair *s);                            /* any thread */
+void sock_buffer(int fd, int bytes);                                  /* receive buffer, as far as the system allows */
 uint32_t sock_drops(int fd);                                          /* datagrams that found the receive buffer full */
 
 /* --- receiving: up to INBOX datagrams of one socket at a time, into memory that is used again at once */
-#define INBOX      8u
+#define INBOX      32u
 #define DGRAM_MAX  1600u
 struct inbox {
+	bool      ready;
 	unsigned  n;
 	size_t    len[INBOX];
 	union usa from[INBOX];
+	struct iovec   v[INBOX];         /* made once */
+	struct mmsghdr m[INBOX];
 	uint8_t   buf[INBOX][DGRAM_MAX];
 };
 int inbox_recv(struct inbox *in, int fd);                             /* datagrams (0: none left) or -errno */
@@ -59,7 +63,8 @@ int inbox_recv(struct inbox *in, int fd);                             /* datagra
 struct outbox {
 	unsigned  n;
 	uint64_t  errors, sent;
-	struct { int fd; socklen_t tolen; size_t len; union usa to; } m[OUTBOX];
+	struct { int fd; bool gone; union usa to; struct iovec v; } d[OUTBOX];
+	struct mmsghdr m[OUTBOX];
 	uint8_t   buf[OUTBOX][OUTPKT_MAX];
 };
 uint8_t *outbox_next(struct outbox *o);                               /* room for OUTPKT_MAX bytes; flushes when full */

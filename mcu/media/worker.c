@@ -69,6 +69,8 @@ void worker_watch(struct worker *w, struct wleg *l, bool rtcp, bool on)
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = (uint64_t)(uintptr_t)l | (rtcp ? 1 : 0) };
 	int fd = rtcp ? l->sk.rtcp : l->sk.rtp;
 
+	if (l->hub)                                      /* asked every tick */
+		return;
 	if (epoll_ctl(w->epfd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &ev) && on)
 		log_warn(media, "worker %u: cannot watch a socket: %s", w->id, strerror(errno));
 }
@@ -110,17 +112,10 @@ void worker_post(struct worker *w, struct msg *m)
 
 static void on_room_add(struct worker *w, struct msg *m)
 {
-	unsigned best = 0, n[SLOTS] = { 0 };
+	struct wroom **p = &w->slot[m->room->slot];
 
-	for (unsigned s = 0; s < SLOTS; s++) {
-		for (struct wroom *r = w->slot[s]; r; r = r->next)
-			n[s] += 1 + r->nlegs;
-		if (n[s] < n[best])
-			best = s;
-	}
-	m->room->slot = best;
-	m->room->next = w->slot[best];
-	w->slot[best] = m->room;
+	m->room->next = *p;
+	*p = m->room;
 	if (!w->nrooms++)
 		w->next_slot = (uint64_t)((now_us() - w->epoch_us) / SLOT_US) + 1;
 	metric_add(&media_metrics[M_ROOMS], 1);
@@ -153,8 +148,11 @@ static void on_leg_add(struct worker *w, struct msg *m)
 	(void)w;
 	m->leg->room = m->room;
 	metric_add(&media_metrics[M_LEGS], 1);
-	if (!wroom_add_leg(m->room, m->leg))
+	if (!wroom_add_leg(m->room, m->leg)) {
+		if (m->leg->hub)
+			hub_join(m->leg->hub, m->leg);
 		return;
+	}
 	m->leg->room = NULL;                             /* stays mute until it is freed */
 	metric_inc(&media_metrics[M_NOMEM]);
 }
@@ -173,6 +171,23 @@ static void on_leg_free(struct worker *w, struct msg *m)
 	mem_deref(l);
 	metric_add(&media_metrics[M_LEGS], -1);
 	media_news(k->media, &k->freed);
+}
+
+/* From a hub to a pair of its own */
+static void on_leg_pair(struct worker *w, struct msg *m)
+{
+	struct wleg *l = m->leg;
+
+	outbox_flush(&w->out);
+	if (l->room && l->hub)
+		hub_leave(l);
+	l->hub = NULL;
+	l->sk = m->sk;
+	if (!l->room || !l->started)
+		return;
+	worker_watch(w, l, true, true);
+	if (!l->hot)
+		worker_watch(w, l, false, true);
 }
 
 static void on_leg_set(struct worker *w, struct msg *m)
@@ -217,8 +232,8 @@ static void messages(struct worker *w)
 {
 	static void (*const on[])(struct worker *w, struct msg *m) = {
 		[MSG_ROOM_ADD] = on_room_add, [MSG_ROOM_FREE] = on_room_free, [MSG_ROOM_TONES] = on_room_tones,
-		[MSG_LEG_ADD] = on_leg_add, [MSG_LEG_FREE] = on_leg_free, [MSG_LEG_SET] = on_leg_set,
-		[MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats, [MSG_STOP] = on_stop,
+		[MSG_LEG_ADD] = on_leg_add, [MSG_LEG_FREE] = on_leg_free, [MSG_LEG_PAIR] = on_leg_pair,
+		[MSG_LEG_SET] = on_leg_set, [MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats, [MSG_STOP] = on_stop,
 	};
 	struct msg *m = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire), *first = NULL, *next;
 
@@ -275,6 +290,8 @@ static void run_slot(struct worker *w)
 	}
 	if (began - at > LATE_US)
 		metric_inc(&media_metrics[M_LATE_TICK]);
+	for (struct hub *h = w->hubs[w->next_slot % SLOTS]; h; h = h->next)
+		hub_receive(h, began);
 	for (struct wroom *r = w->slot[w->next_slot % SLOTS]; r; r = r->next)
 		wroom_tick(r, at);
 	outbox_flush(&w->out);

@@ -38,6 +38,8 @@ struct peer {
 	struct sockaddr_in to;
 	double hz, amp, phase;
 	bool silent, nosound_decode, csrc_seen;      /* silent: sends digital silence; nodecode: only counts */
+	bool shared;                                 /* on a pair that others use, too */
+	uint16_t sdp_port;                           /* what the SDP told, where not its own */
 	bool off;                                    /* sends nothing */
 	unsigned lose_every, nsent, ptime, nquiet;
 	uint32_t ssrc, ts, out_ssrc, last_ts;
@@ -130,14 +132,14 @@ static void peer_start(struct peer *p, enum mcodec codec, double hz, bool srtp)
 	p->set.ptime_ms = p->ptime ? p->ptime : 20;
 	p->set.send = p->set.recv = p->set.rtcp_mux = true;
 	snprintf(p->set.addr, sizeof(p->set.addr), "127.0.0.1");
-	p->set.port = port;
+	p->set.port = p->sdp_port ? p->sdp_port : port;
 	p->ssrc = (uint32_t)rand() + 1;
 	p->seq = (uint16_t)rand();
 	p->ts = (uint32_t)rand() * 2u;
 	if (srtp)
 		peer_keys(p);
 	snprintf(id, sizeof(id), "peer%u", (unsigned)(p - peers));
-	assert_int_equal(mleg_alloc(&p->leg, room, id, on_event, p), 0);
+	assert_int_equal((p->shared ? mleg_alloc_shared : mleg_alloc)(&p->leg, room, id, on_event, p), 0);
 	assert_int_equal(mleg_port(p->leg) % 2, 0);
 	p->to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				      .sin_port = htons(mleg_port(p->leg)) };

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* hub.c - a port pair that many legs share: which leg is a datagram for?
+ *
+ * source address -> hash table -> leg -> does it open with the leg's key? Then it is the leg's. Several legs may claim
+ * one address (an old call whose BYE was lost, and its successor): the key decides. What comes from an address that
+ * nobody has is tried against legs of the same host that wait: they have not been heard yet, or not for two seconds
+ * (NATs give a phone a new port). Four tries a datagram, so many a tick: a flood costs no more than that.
+ *
+ * A hub belongs to one slot of one worker: one receive batch and one send batch for all its legs, once a tick. Only
+ * legs with SRTP share: an address alone proves nothing. The signalling thread opens a hub with its first leg and
+ * closes it after its last; in between only the worker touches it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "lib/base/mem.h"
+#include "mcu/media/media_priv.h"
+
+#define TRIES       4u
+#define BUDGET      64u                  /* tries and searches in a tick */
+#define ROUNDS      16u                  /* receive batches in a tick */
+#define SECOND_US   1000000
+
+static void destructor(void *arg)
+{
+	struct hub *h = arg;
+
+	sock_pair_close(&h->sk);
+	ports_put(h->ports, h->sk.port);
+}
+
+/* The kernel gives what net.core.rmem_max allows: with Debian's stock 208 KiB that is 2 KiB for each leg. */
+int hub_alloc(struct hub **hp, struct ports *p, struct worker *w, unsigned slot)
+{
+	struct hub *h = mem_zalloc(sizeof(*h), destructor);
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	h->ports = p;
+	h->sk = (struct sock_pair){ .rtp = -1, .rtcp = -1 };
+	err = ports_open(p, &h->sk);
+	if (err) {
+		mem_deref(h);
+		return err;
+	}
+	sock_buffer(h->sk.rtp, 1 << 20);
+	h->w = w;
+	h->slot = slot;
+	*hp = h;
+	return 0;
+}
+
+/* --- addresses */
+static unsigned bucket(const union usa *a)
+{
+	uint64_t x = (uint64_t)a->in.sin_port << 32;
+
+	if (a->sa.sa_family == AF_INET6) {
+		uint64_t v[2];
+
+		memcpy(v, &a->in6.sin6_addr, sizeof(v));
+		x ^= v[0] * 31 ^ v[1];
+	} else {
+		x ^= a->in.sin_addr.s_addr;
+	}
+	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> 56) % HUB_BUCKETS;
+}
+
+static void key_del(struct hub *h, struct hub_key *k, unsigned rtcp)
+{
+	struct hub_key **p = &h->table[rtcp][bucket(&k->at)];
+
+	if (!k->leg)
+		return;
+	while (*p != k)
+		p = &(*p)->next;
+	*p = k->next;
+	k->leg = NULL;
+}
+
+static void key_set(struct hub *h, struct wleg *l, unsigned rtcp, const union usa *at)
+{
+	struct hub_key *k = &l->key[rtcp], **p;
+
+	if (k->leg && usa_len(at) && usa_eq(&k->at, at))
+		return;
+	key_del(h, k, rtcp);
+	if (!usa_len(at) || !usa_port(at))
+		return;
+	k->at = *at;
+	k->leg = l;
+	p = &h->table[rtcp][bucket(at)];
+	k->next = *p;
+	*p = k;
+}
+
+void hub_place(struct wleg *l)
+{
+	if (!l->hub)
+		return;
+	key_set(l->hub, l, 0, &l->peer);
+	key_set(l->hub, l, 1, &l->rtcp_peer);
+	if (usa_len(&l->peer))
+		l->host = l->peer;
+}
+
+void hub_join(struct hub *h, struct wleg *l)
+{
+	if (!h->nlegs) {
+		h->next = h->w->hubs[h->slot];
+		h->w->hubs[h->slot] = h;
+	}
+	l->hub_index = h->nlegs;
+	h->legs[h->nlegs++] = l;
+}
+
+void hub_leave(struct wleg *l)
+{
+	struct hub *h = l->hub, **p;
+
+	key_del(h, &l->key[0], 0);
+	key_del(h, &l->key[1], 1);
+	h->legs[l->hub_index] = h->legs[--h->nlegs];
+	h->legs[l->hub_index]->hub_index = l->hub_index;
+	l->hub = NULL;
+	l->sk = (struct sock_pair){ .rtp = -1, .rtcp = -1 };
+	if (h->nlegs)
+		return;
+	for (p = &h->w->hubs[h->slot]; *p != h; p = &(*p)->next)
+		;
+	*p = h->next;
+}
+
+/* --- datagrams */
+struct dgram { uint8_t *p; size_t n; const union usa *from; int64_t now; unsigned rtcp; };
+
+static int give(struct wleg *l, const struct dgram *d)
+{
+	int err = d->rtcp ? wleg_rtcp(l, d->p, d->n, d->from, d->now) : wleg_datagram(l, d->p, d->n, d->from, d->now);
+
+	if (!err && l->last_rx_us == d->now)
+		wroom_heat(l->room, l, true);
+	return err;
+}
+
+static bool waits(const struct wleg *l, const struct dgram *d)
+{
+	if (!l->started || !usa_same_host(&l->host, d->from))
+		return false;
+	if (d->rtcp)
+		return !l->mux;
+	return !l->latched || d->now - l->last_rx_us >= RELATCH_US;
+}
+
+/* The source of the packet: a phone that moved to another port still has it */
+static uint32_t source(const struct dgram *d)
+{
+	const uint8_t *s = d->p + (rtp_is_rtcp(d->p, d->n) ? 4 : 8);
+
+	return d->n < 12 ? 0 : (uint32_t)s[0] << 24 | (uint32_t)s[1] << 16 | (uint32_t)s[2] << 8 | s[3];
+}
+
+/* In two rounds: first the leg that has this source, then others, each time from where the last search ended. */
+static bool search(struct hub *h, const struct dgram *d)
+{
+	uint32_t ssrc = source(d);
+	unsigned left = TRIES, first = h->turn;
+
+	if (!h->budget)
+		return false;
+	h->budget--;
+	for (unsigned i = 0; i < 2 * h->nlegs && left && h->budget; i++) {
+		unsigned at = (first + i) % h->nlegs;
+		struct wleg *l = h->legs[at];
+
+		if (!waits(l, d) || (l->has_src && l->src.ssrc == ssrc) != (i < h->nlegs))
+			continue;
+		left--;
+		h->budget--;
+		h->turn = at + 1;
+		if (!give(l, d))
+			return true;
+	}
+	return false;
+}
+
+static void route(struct hub *h, const struct dgram *d)
+{
+	struct wleg *owner = NULL;
+	unsigned tries = 0;
+	int why = 0;
+
+	for (struct hub_key *k = h->table[d->rtcp][bucket(d->from)], *next; k && tries < TRIES; k = next) {
+		int err;
+
+		next = k->next;                          /* a leg may change its place */
+		if (!usa_eq(&k->at, d->from))
+			continue;
+		tries++;
+		err = give(k->leg, d);
+		if (!err)
+			return;
+		if (!owner) {
+			owner = k->leg;
+			why = err;
+		}
+	}
+	if (search(h, d))
+		return;
+	if (owner)
+		wleg_refuse(owner, why);
+	else
+		metric_inc(&media_metrics[M_SOURCE]);
+}
+
+static void receive(struct hub *h, int64_t now, unsigned rtcp)
+{
+	struct inbox *in = &h->w->in;
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		int n = inbox_recv(in, rtcp ? h->sk.rtcp : h->sk.rtp);
+
+		if (n > 0 && !rtcp)
+			metric_add(&media_metrics[M_RX], n);
+		for (int i = 0; i < n; i++) {
+			struct dgram d = { in->buf[i], in->len[i], &in->from[i], now, rtcp };
+
+			route(h, &d);
+		}
+		if (n < (int)INBOX && n != -ECONNREFUSED)
+			break;
+	}
+}
+
+static void second(struct hub *h, int64_t now)
+{
+	uint32_t drops;
+
+	h->second_us = now + SECOND_US;
+	drops = sock_drops(h->sk.rtp);
+	metric_add(&media_metrics[M_DROPS], drops - h->drops);
+	h->drops = drops;
+}
+
+void hub_receive(struct hub *h, int64_t now)
+{
+	h->budget = BUDGET;
+	receive(h, now, 0);
+	receive(h, now, 1);
+	if (now >= h->second_us)
+		second(h, now);
+}
