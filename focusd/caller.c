@@ -51,6 +51,14 @@ static char *make_instance(const struct sip_msg *m, const struct sip_addr *from)
 	return NULL;
 }
 
+/* The domain that nobody is of: an anonymous caller does not take the name of somebody who is. */
+static bool nameless(struct str uri)
+{
+	struct sip_uri u;
+
+	return sip_uri_decode(&u, uri) == 0 && !str_empty(u.user) && str_ieq(u.host, STR("anonymous.invalid"));
+}
+
 int caller_decode(struct caller *c, const struct sip_msg *m)
 {
 	struct str h = sip_msg_hdr(m, "P-Asserted-Identity", 0);
@@ -73,11 +81,12 @@ int caller_decode(struct caller *c, const struct sip_msg *m)
 			return -EBADMSG;
 		}
 	} else if (c->access == ACCESS_ANONYMOUS) {      /* who he says he is; only good for conferences that ask no more */
-		c->entity = str_dup(sip_uri_aor(from.uri, aor, sizeof(aor)));
+		if (nameless(from.uri))
+			c->entity = str_dup(sip_uri_aor(from.uri, aor, sizeof(aor)));
 	} else if (c->access == ACCESS_USER || c->access == ACCESS_FEDERATED) {
 		return -EACCES;
 	}
-	c->display  = make_display(c->entity ? &pai : NULL, &from);
+	c->display  = make_display(str_empty(h) ? NULL : &pai, &from);
 	c->instance = make_instance(m, &from);
 	c->timer    = sip_msg_has_token(m, "Supported", "timer");
 	if (c->display)

@@ -39,6 +39,29 @@ static void a_trunk_that_names_a_user_sees_no_roster(void **state)
 	assert_int_equal(the_conf()->nsubs, 0);
 }
 
+static void an_anonymous_caller_is_of_no_domain(void **state)
+{
+	static const struct { const char *user; int code; } rows[] = {
+		{ ALICE, 403 }, { "1@anonymous.invalid.example.net", 403 }, { "0815@Anonymous.Invalid", 200 },
+	};
+
+	(void)state;
+	schedule(POLICY_ANONYMOUS);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dlg d = dlg_new(rows[i].user, FOCUS);
+		char body[1024];
+
+		snprintf(body, sizeof(body), "%s", add_user_body(i == 2 ? "0815@anonymous.invalid" : rows[i].user, "{x}"));
+		assert_int_equal(ask(&d, &(struct ask){ .method = "INVITE", .access = "anonymous", .ctype = C3P_CTYPE, .body = body }),
+				 rows[i].code);
+		if (rows[i].code == 200)
+			ack(&d);
+	}
+	assert_null(user_find(the_conf(), "sip:" ALICE));
+	assert_int_equal(user_find(the_conf(), "sip:0815@anonymous.invalid")->auth, AUTH_NONE);
+	join(ALICE, "{a}");
+}
+
 static void another_domain_cannot_assert_an_identity_of_ours(void **state)
 {
 	struct dlg d = dlg_new(ALICE, FOCUS), fred = dlg_new("fred@other.org", FOCUS);
@@ -396,6 +419,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_trunk_cannot_join_the_focus_as_whoever_it_names), T(a_trunk_that_names_a_user_sees_no_roster),
+		T(an_anonymous_caller_is_of_no_domain),
 		T(another_domain_cannot_assert_an_identity_of_ours), T(only_its_owner_may_use_a_dialog),
 		T(a_request_without_an_identity_is_refused), T(endpoints_and_subscriptions_of_one_user_are_bounded),
 		T(the_same_endpoint_joins_again_in_place_of_itself), T(an_event_id_that_is_no_token_is_refused),
