@@ -134,10 +134,9 @@ SAN_LOG   := log_path=$(abspath $(SAN_BUILD))/reports/report:print_stacktrace=1
 sanitize: ## unit tests and SAN_TESTS with sanitized daemons
 	rm -rf $(SAN_BUILD)/reports; mkdir -p $(SAN_BUILD)/reports
 	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) all
-	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) $(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) unit
-	ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG) CONCLAVE_BUILD=$(SAN_BUILD) \
-	  $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
-	  for f in $(SAN_BUILD)/reports/*; do [ ! -e "$$f" ] || { echo "== $$f"; cat "$$f"; s=1; }; done; exit $$s
+	export ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG); \
+	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) unit && CONCLAVE_BUILD=$(SAN_BUILD) $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
+	for f in $(SAN_BUILD)/reports/*; do [ ! -e "$$f" ] || { echo "== $$f"; cat "$$f"; s=1; }; done; exit $$s
 
 soak: all ## calls and joins for SOAK_MINUTES; memory, descriptors and sessions must not grow
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/soak/soak.py $(SOAK_MINUTES)
