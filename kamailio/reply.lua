@@ -42,11 +42,13 @@ function M.diagnostics(why)
 	return string.format('ms-diagnostics: %d;reason="%s";source="%s";component="edge"\r\n', 21000 + r[1], r[2], EDGE.domain)
 end
 
--- Answers the request statefully when it has a transaction, else statelessly. An ACK is never answered.
+-- Answers the request statefully when it has a transaction, else statelessly. An ACK and a BENOTIFY are never answered.
 function M.refuse(code, text, why, extra)
 	metrics.count2("conclave_refused", tostring(code), why)
 	log.step("step=refuse code=" .. code .. " why=" .. why)
-	if KSR.pv.gete("$rm") == "ACK" then return end
+	local method = KSR.pv.gete("$rm")
+
+	if method == "ACK" or method == "BENOTIFY" then return end
 	KSR.hdr.append_to_reply(M.diagnostics(why) .. (extra or ""))
 	KSR.sl.send_reply(code, text)
 end
