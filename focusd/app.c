@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include "focusd/c3phttp.h"
 #include "focusd/factory.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
@@ -18,7 +19,7 @@
 #include "lib/http/http.h"
 
 #define EDGE_NAMES "edge.conclave.internal"
-#define MCU_NAMES  "mcu.conclave.internal"
+#define C3P_NAMES  "mcu.conclave.internal,focus.conclave.internal"
 #define SUBS_PER_S 500                   /* restored subscriptions that get their full document each second */
 
 char *app_utc(int64_t s)
@@ -149,9 +150,9 @@ static int start_tls(struct app *a, char *err, size_t errsz)
 
 static int start_http(struct app *a)
 {
-	struct http_tls tls = { .cert_file = a->cfg.cert, .key_file = a->cfg.key, .ca_file = a->cfg.ca, .peer_names = MCU_NAMES };
+	struct http_tls tls = { .cert_file = a->cfg.cert, .key_file = a->cfg.key, .ca_file = a->cfg.ca, .peer_names = C3P_NAMES };
 	struct http_srv_prm sp = { .loop = a->loop, .bind = a->cfg.http_bind, .port = (uint16_t)a->cfg.http_port, .tls = &tls,
-				   .reqcb = mcunews_on_http, .arg = a };
+				   .reqcb = c3phttp_on_request, .arg = a };
 	struct http_srv_prm mp = { .loop = a->loop, .bind = a->cfg.metrics_bind, .port = (uint16_t)a->cfg.metrics_port,
 				   .reqcb = on_metrics, .arg = a };
 	struct http_cli_prm cp = { .loop = a->loop, .tls = &tls, .max_conns = 8 };
@@ -161,9 +162,12 @@ static int start_http(struct app *a)
 		rc = http_cli_alloc(&a->mcus, &cp);
 	if (!rc && a->cfg.metrics_port)
 		rc = http_srv_alloc(&a->metrics, &mp);
+	a->factory_url = *a->cfg.factory_url ? str_printf("%s", a->cfg.factory_url)
+			 : *a->cfg.http_url ? str_printf("%s/LiveServer/MCUFactory/", a->cfg.http_url)
+			 : str_printf("https://%s:%u/LiveServer/MCUFactory/", a->cfg.http_bind, http_srv_port(a->http));
 	a->notify_url = *a->cfg.http_url ? str_printf("%s/LiveServer/Focus/", a->cfg.http_url)
 					 : str_printf("https://%s:%u/LiveServer/Focus/", a->cfg.http_bind, http_srv_port(a->http));
-	return rc ? rc : a->notify_url ? 0 : -ENOMEM;
+	return rc ? rc : a->notify_url && a->factory_url ? 0 : -ENOMEM;
 }
 
 static int start_sip(struct app *a)
@@ -207,6 +211,7 @@ int app_start(struct app *a, char *err, size_t errsz)
 	a->started_ms   = ev_now_ms(a->loop);
 	uas_init();
 	mculink_init();
+	mcunews_init();
 	rc = factory_alloc(&a->factory);
 	if (!rc)
 		rc = start_tls(a, err, errsz);
@@ -263,5 +268,6 @@ void app_stop(struct app *a)
 	a->server_tls = mem_deref(a->server_tls);
 	a->client_tls = mem_deref(a->client_tls);
 	a->notify_url   = mem_deref(a->notify_url);
+	a->factory_url  = mem_deref(a->factory_url);
 	a->contact_host = mem_deref(a->contact_host);
 }

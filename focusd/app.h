@@ -33,6 +33,7 @@ struct app {
 	struct sub        *subs_by_tag;      /* notify.c */
 	TAILQ_HEAD(, sub)  dying;            /* subscriptions whose last NOTIFY is not out yet */
 	struct tmr         sweep, announce, pace;
+	char              *factory_url;      /* where getMCU goes */
 	char              *notify_url;       /* where MCUs reach us */
 	char              *contact_host;
 	struct cms        *cms;              /* the certificate for pass codes on the wire */

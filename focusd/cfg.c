@@ -18,6 +18,7 @@ const struct cfg_key focusd_keys[] = {
 	S("http", "bind", http_bind, "127.0.0.1", "Address of the HTTPS listener (C3P, for the MCUs)"),
 	I("http", "port", http_port, "15066", 0, 65535, "Port of the HTTPS listener"),
 	S("http", "url", http_url, "", "The same as others reach it, https://IP:PORT; empty: from bind and port"),
+	S("factory", "url", factory_url, "", "Where getMCU goes, https://IP:PORT/LiveServer/MCUFactory/; empty: this node's own"),
 	S("store", "path", store_path, "focus.sqlite", "SQLite file of conferences, users and dialogs"),
 	S("store", "sync", store_sync, "full", "full: a commit survives a power cut; normal: it survives a crash"),
 	S("metrics", "bind", metrics_bind, "127.0.0.1", "Address of the metrics listener (plain HTTP)"),

@@ -10,7 +10,7 @@ struct focusd_cfg {
 	char *cert, *key, *ca;
 	char *sip_bind, *edges;
 	long  sip_port;
-	char *http_bind, *http_url;
+	char *http_bind, *http_url, *factory_url;
 	long  http_port;
 	char *store_path, *store_sync;
 	char *metrics_bind, *admin_socket, *log_level;

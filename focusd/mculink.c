@@ -238,6 +238,39 @@ int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
 	return err;
 }
 
+/* At once, like a ping: nothing of ours depends on it yet. */
+int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, const char *exclude, mculink_cb *cb, void *arg)
+{
+	struct str rest = str_c(exclude);
+	struct xmlw w;
+	struct call *k = begin(a, a->factory_url, "sip:mcufactory", c, "getMCU", NULL, &w);
+	int err;
+
+	if (!k)
+		return -ENOMEM;
+	xmlw_start(&w, "getMCU");
+	xmlw_start(&w, "conferenceKeys");
+	xmlw_attr(&w, "confEntity", c->focus_uri);
+	xmlw_end(&w);
+	xmlw_leaf(&w, "mcuType", conf_session_names[s]);
+	while (!str_empty(rest)) {
+		char *id = str_dup(str_cut(&rest, ','));
+
+		xmlw_leaf(&w, "exclude", id);
+		mem_deref(id);
+	}
+	xmlw_end(&w);
+	err = c3p_end(&w);
+	k->cb  = cb;
+	k->arg = arg;
+	k->posted = true;
+	if (!err)
+		err = http_post(a->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms, on_http, k);
+	if (err)
+		mem_deref(k);
+	return err;
+}
+
 static void keys_of(struct c3p_keys *k, const struct conf *c, const char *user, const char *endpoint)
 {
 	*k = (struct c3p_keys){ .conf_entity = c->focus_uri, .conf_id = "", .user_entity = user ? user : "",

@@ -19,6 +19,9 @@ void mculink_stop(struct app *a);        /* at shutdown, before the store is flu
 
 int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg);      /* at once, no commit */
 
+/* Asks the factory, over HTTPS also where it is this process. exclude: ids that were tried, separated by commas. */
+int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, const char *exclude, mculink_cb *cb, void *arg);
+
 /* The conference has an MCU: at once when it has, else after getMCU and addConference on it (up to three servers). */
 typedef void (mculink_ready_cb)(int err, const char *reason, void *arg);
 int mculink_ensure(struct app *a, struct conf *c, enum conf_session s, mculink_ready_cb *cb, void *arg);

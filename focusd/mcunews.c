@@ -10,6 +10,7 @@
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
+#include "focusd/c3phttp.h"
 #include "focusd/mcunews.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
@@ -28,6 +29,11 @@ static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_focus_mcu_syncs_total", "Times an MCU was asked for its whole state"),
 };
 enum { M_NEWS, M_REFUSED, M_SYNCS };
+
+void mcunews_init(void)
+{
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+}
 
 /* --- one endpoint as the MCU says it */
 static bool clean(const char *s)                 /* stored in a '|' list, shown to clients */
@@ -283,17 +289,6 @@ static struct conf *conf_of(struct app *a, const char *entity)
 	return entity && c3p_uri_decode(&u, str_c(entity)) == 0 ? conf_find(&a->confs, u.user, u.domain, u.id) : NULL;
 }
 
-static void reply_c3p(struct http_req *rq, const struct c3p_req *r, enum c3p_code code, const char *reason)
-{
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
-	struct buf b;
-
-	buf_init(&b, 0);
-	c3p_simple_response(&b, &env, code, r->command, reason, NULL);
-	http_reply(rq, 200, C3P_CTYPE "; charset=utf-8", buf_view(&b));
-	buf_fini(&b);
-}
-
 /* One that was taken for dead, or lost the conference to another, ends it when it is told so (409). Which type of MCU
  * speaks stands in its own URI. */
 static int session_of(const struct conf *c, const struct c3p_req *r)
@@ -309,7 +304,7 @@ static int session_of(const struct conf *c, const struct c3p_req *r)
 	return str_empty(u.mcu) || !c->mcu[s].node || str_eq(u.mcu, str_c(c->mcu[s].node)) ? s : -ENOENT;
 }
 
-static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
+void mcunews_on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
 	const struct xml_node *info = xml_child(r->cmd, NULL, "conference-info");
 	struct conf *c = conf_of(a, info ? xml_attr(info, NULL, "entity") : NULL);
@@ -344,45 +339,20 @@ static void on_notify(struct app *a, struct http_req *rq, const struct c3p_req *
 	taken(a, rq);
 }
 
-static void on_ping(struct app *a, struct http_req *rq, const struct c3p_req *r)
-{
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
-	const char *why;
-	struct xmlw w;
-	struct buf b;
-
-	if (factory_ping(a, xml_child(r->cmd, NULL, "health"), &why)) {
-		log_warn(factory, "health report refused: %s", why);
-		reply_c3p(rq, r, C3P_FAILURE, "requestMalformed");
-		return;
-	}
-	buf_init(&b, 0);
-	c3p_begin_response(&w, &b, &env, C3P_SUCCESS, NULL);
-	xmlw_start(&w, "ping");
-	xmlw_start(&w, "oc:ack");
-	xmlw_attr(&w, "interval", "10");
-	xmlw_attr(&w, "expires", "30");
-	xmlw_end(&w);
-	xmlw_end(&w);
-	c3p_end(&w);
-	http_reply(rq, 200, C3P_CTYPE "; charset=utf-8", buf_view(&b));
-	buf_fini(&b);
-}
-
 /* An MCU that reconnects asks whether its conference is still wanted. */
-static void on_get_conference(struct app *a, struct http_req *rq, const struct c3p_req *r)
+void mcunews_on_get_conference(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
 	struct conf *c = conf_of(a, r->keys.conf_entity);
 	uint64_t epoch = 0;
 
 	if (c && c->active && (!r->epoch || (str_u64(str_c(r->epoch), &epoch) == 0 && epoch == c->epoch)))
-		reply_c3p(rq, r, C3P_SUCCESS, NULL);
+		c3phttp_reply(rq, r, C3P_SUCCESS, NULL);
 	else
-		reply_c3p(rq, r, C3P_FAILURE, "conferenceDoesntExist");
+		c3phttp_reply(rq, r, C3P_FAILURE, "conferenceDoesntExist");
 }
 
 /* The outcome of a dial-out that was answered `pending`. */
-static bool late_response(struct app *a, struct http_req *rq)
+bool mcunews_late_response(struct app *a, struct http_req *rq)
 {
 	struct c3p_resp resp;
 
@@ -392,43 +362,4 @@ static bool late_response(struct app *a, struct http_req *rq)
 	c3p_resp_fini(&resp);
 	taken(a, rq);
 	return true;
-}
-
-static const struct { struct str path; const char *command; void (*handler)(struct app *a, struct http_req *rq, const struct c3p_req *r); }
-services[] = {
-	{ STR("/LiveServer/MCUFactory/"), "ping",          on_ping },
-	{ STR("/LiveServer/Focus/"),      "notify",        on_notify },
-	{ STR("/LiveServer/Focus/"),      "getConference", on_get_conference },
-};
-
-void mcunews_on_http(struct http_req *rq, void *arg)
-{
-	struct str path = http_req_path(rq);
-	struct c3p_req r = { 0 };
-	bool known = false;
-	int err;
-
-	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
-	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
-		known |= str_ieq(path, services[i].path);
-	if (!known || !str_eq(http_req_method(rq), STR("POST"))) {
-		http_reply(rq, known ? 405 : 404, NULL, STR_NULL);
-		return;
-	}
-	err = c3p_req_decode(&r, http_req_body(rq));
-	if (err && str_ieq(path, STR("/LiveServer/Focus/")) && late_response(arg, rq))
-		return;
-	for (size_t i = 0; !err && i < sizeof(services) / sizeof(services[0]); i++)
-		if (str_ieq(path, services[i].path) && cstr_eq(r.command, services[i].command)) {
-			services[i].handler(arg, rq, &r);
-			goto out;
-		}
-	if (err) {
-		metric_inc(&metrics[M_REFUSED]);
-		http_reply(rq, 400, NULL, STR_NULL);
-	} else {
-		reply_c3p(rq, &r, C3P_FAILURE, "notSupported");
-	}
-out:
-	c3p_req_fini(&r);
 }

@@ -4,8 +4,13 @@
 #define FOCUSD_MCUNEWS_H
 #include "focusd/app.h"
 
+void mcunews_init(void);
+/* requests at /LiveServer/Focus/, see c3phttp.c */
 struct http_req;
-void mcunews_on_http(struct http_req *rq, void *arg);    /* http_req_cb; arg: app */
+struct c3p_req;
+void mcunews_on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r);
+void mcunews_on_get_conference(struct app *a, struct http_req *rq, const struct c3p_req *r);
+bool mcunews_late_response(struct app *a, struct http_req *rq);          /* false: the body is no response */
 void mcunews_sync(struct app *a, struct conf *c, enum conf_session s);        /* asks the conference's MCU for all it knows */
 void mcunews_lost(struct app *a, struct conf *c, enum conf_session s);        /* its MCU is gone: legs leave the roster */
 

@@ -96,27 +96,40 @@ static void give_up(struct placement *p, struct conf *c, const char *reason)
 	mem_deref(p);
 }
 
+static int remember(struct placement *p, const struct mcu *m)
+{
+	char *tried = str_printf("%s%s%s", p->tried ? p->tried : "", p->tried ? "," : "", m->id);
+
+	if (!tried)
+		return -ENOMEM;
+	mem_deref(p->tried);
+	p->tried = tried;
+	return cstr_set(&p->node, m->id) | cstr_set(&p->instance, m->instance);
+}
+
+static void on_got_mcu(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct placement *p = arg;
+	struct conf *c = conf_find_key(&p->app->confs, p->key);
+	const struct xml_node *n = resp ? xml_child(resp->cmd, NULL, "mcu") : NULL;
+	const char *id = n ? xml_attr(n, NULL, "id") : NULL;
+	const struct mcu *m = !err && id ? factory_find(p->app, id) : NULL;
+
+	if (!c || !c->active || c->epoch != p->epoch)
+		give_up(p, NULL, "conferenceDoesntExist");
+	else if (!m)
+		give_up(p, c, err == -EPROTO ? reason : "serverBusy");
+	else if (remember(p, m) || mculink_add_conference(p->app, c, p->session, m, on_added, p))
+		give_up(p, c, "serverBusy");
+}
+
 static void place(struct placement *p)
 {
 	struct conf *c = conf_find_key(&p->app->confs, p->key);
-	struct mcu *m;
-	char *tried;
-	bool known;
 
-	if (!c) {
+	if (!c)
 		give_up(p, NULL, "conferenceDoesntExist");
-		return;
-	}
-	m = p->tries++ < MAX_TRIES ? factory_pick(p->app, conf_session_names[p->session], p->tried, &known) : NULL;
-	if (!m) {
-		give_up(p, c, p->tries == 1 && !known ? "mcuTypeNotAvailable" : "serverBusy");
-		return;
-	}
-	tried = str_printf("%s%s,", p->tried ? p->tried : "", m->id);
-	mem_deref(p->tried);
-	p->tried = tried;
-	if (cstr_set(&p->node, m->id) || cstr_set(&p->instance, m->instance) || !tried ||
-	    mculink_add_conference(p->app, c, p->session, m, on_added, p))
+	else if (p->tries++ >= MAX_TRIES || mculink_get_mcu(p->app, c, p->session, p->tried, on_got_mcu, p))
 		give_up(p, c, "serverBusy");
 }
 

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* c3phttp.c - see c3phttp.h
+ *
+ * TLS has checked that the peer is one of our servers; which role may send which command stands in the table.
+ */
+#include "focusd/c3phttp.h"
+#include "focusd/mcunews.h"
+#include "lib/base/log.h"
+#include "lib/base/metric.h"
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_focus_http_refused_total", "C3P requests over HTTPS that were refused: wrong role, path or body"),
+};
+
+static const struct {
+	struct str  path;
+	const char *command, *peer;      /* peer: the first DNS name of its certificate */
+	void      (*handler)(struct app *a, struct http_req *rq, const struct c3p_req *r);
+} services[] = {
+	{ STR("/LiveServer/MCUFactory/"), "ping",          "mcu.conclave.internal",   factory_on_ping },
+	{ STR("/LiveServer/MCUFactory/"), "getMCU",        "focus.conclave.internal", factory_on_get_mcu },
+	{ STR("/LiveServer/Focus/"),      "notify",        "mcu.conclave.internal",   mcunews_on_notify },
+	{ STR("/LiveServer/Focus/"),      "getConference", "mcu.conclave.internal",   mcunews_on_get_conference },
+};
+#define NSERVICES (sizeof(services) / sizeof(services[0]))
+
+void c3phttp_reply(struct http_req *rq, const struct c3p_req *r, enum c3p_code code, const char *reason)
+{
+	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	struct buf b;
+
+	buf_init(&b, 0);
+	c3p_simple_response(&b, &env, code, r->command, reason, NULL);
+	http_reply(rq, 200, C3P_HTTP_CTYPE, buf_view(&b));
+	buf_fini(&b);
+}
+
+static void refuse(struct http_req *rq, int status)
+{
+	metric_inc(&metrics[0]);
+	http_reply(rq, status, NULL, STR_NULL);
+}
+
+static void dispatch(struct app *a, struct http_req *rq, const struct c3p_req *r)
+{
+	for (size_t i = 0; i < NSERVICES; i++) {
+		if (!str_ieq(http_req_path(rq), services[i].path) || !cstr_eq(r->command, services[i].command))
+			continue;
+		if (cstr_ieq(http_req_peer(rq), services[i].peer)) {
+			services[i].handler(a, rq, r);
+		} else {
+			log_warn(http, "%s by %s: not its command", r->command, http_req_peer(rq));
+			refuse(rq, 403);
+		}
+		return;
+	}
+	c3phttp_reply(rq, r, C3P_FAILURE, "notSupported");
+}
+
+void c3phttp_on_request(struct http_req *rq, void *arg)
+{
+	struct c3p_req r = { 0 };
+	bool known = false;
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	for (size_t i = 0; i < NSERVICES; i++)
+		known |= str_ieq(http_req_path(rq), services[i].path);
+	if (!known)
+		refuse(rq, 404);
+	else if (!str_eq(http_req_method(rq), STR("POST")))
+		refuse(rq, 405);
+	else if (c3p_req_decode(&r, http_req_body(rq)) == 0)
+		dispatch(arg, rq, &r);
+	else if (!str_ieq(http_req_path(rq), STR("/LiveServer/Focus/")) ||
+		 !cstr_ieq(http_req_peer(rq), "mcu.conclave.internal") || !mcunews_late_response(arg, rq))
+		refuse(rq, 400);
+	c3p_req_fini(&r);
+}
