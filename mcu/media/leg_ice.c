@@ -9,8 +9,6 @@
 #include "lib/base/mem.h"
 #include "mcu/media/media_priv.h"
 
-#define NO_WAY_US 30000000
-
 _Static_assert(sizeof(union usa) == sizeof(union ice_addr), "both hold the same addresses");
 
 static void take_way(struct wleg *l, unsigned comp)
@@ -85,7 +83,7 @@ void wleg_stun(struct wleg *l, unsigned comp, const uint8_t *p, size_t n, const 
 
 void wleg_ice_second(struct wleg *l, int64_t now)
 {
-	if (!l->ice || l->no_way_told || now - l->ice_us < NO_WAY_US)
+	if (!l->ice || l->no_way_told || now - l->ice_us < (int64_t)l->room->w->ice_ms * 1000)
 		return;
 	if (ice_way(l->ice, 0) && (l->mux || ice_way(l->ice, 1)))
 		return;

@@ -16,6 +16,7 @@
 #include "mcu/media/media_priv.h"
 
 #define IDLE_MS_DEFAULT 60000u
+#define ICE_MS_DEFAULT  30000u
 #define WORKERS_MAX     64u
 
 struct media {
@@ -202,6 +203,7 @@ static int start_workers(struct media *m, const struct media_prm *prm)
 
 		if (!w)
 			return -ENOMEM;
+		w->ice_ms = prm->ice_ms ? prm->ice_ms : ICE_MS_DEFAULT;
 		err = worker_start(w, m, i, prm->idle_ms ? prm->idle_ms : IDLE_MS_DEFAULT, mix);
 		if (err) {
 			mem_deref(w);

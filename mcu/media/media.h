@@ -24,6 +24,7 @@ struct media_prm {
 	unsigned        workers;             /* 0: one per core */
 	unsigned        idle_ms;             /* no valid packet for so long: MLEG_IDLE (60000) */
 	unsigned        mix_max;             /* talkers in a mix (3) */
+	unsigned        ice_ms;              /* no way by ICE for so long: MLEG_NO_WAY (30000) */
 };
 int media_alloc(struct media **mp, const struct media_prm *prm);
 
@@ -38,7 +39,7 @@ enum mleg_event {
 	MLEG_DTMF,           /* v: '0'..'9' '*' '#' 'A'..'D' */
 	MLEG_IDLE,           /* nothing valid for idle_ms */
 	MLEG_BAD_KEY,        /* only authentication failures for 10 s */
-	MLEG_NO_WAY,         /* ICE: within 30 s no check came for every component */
+	MLEG_NO_WAY,         /* ICE: within ice_ms no check came for every component */
 };
 struct mleg;
 typedef void (mleg_event_cb)(struct mleg *l, enum mleg_event ev, int v, void *arg);

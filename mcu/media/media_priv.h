@@ -280,7 +280,7 @@ struct worker {
 	unsigned         nrooms;
 	uint64_t         next_slot;              /* number of the slot that comes next; slot * 5 ms + epoch is its time */
 	int64_t          epoch_us;
-	unsigned         idle_ms, mix_max;
+	unsigned         idle_ms, mix_max, ice_ms;
 	uint64_t         rnd;
 	struct pool      pool;
 	struct inbox     in;
