@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call.c - a call from its INVITE to its BYE, see call.h
  *
- * INVITE (admitted by uas.c) -> SDP, media leg, dialog -> 200 -> leg_attach() -> ACK -> leg_connected(). The media
- * engine's events come in here; the model's orders come in by leg_ops. Whoever ends a call, it ends in call_end() or
- * on a BYE, and the model is told once.
+ * INVITE (admitted by uas.c) -> SDP, dialog -> 200 -> leg_attach() -> ACK -> leg_connected(). The model's orders come in
+ * by leg_ops. Whoever ends a call, it ends in call_end() or on a BYE, and the model is told once.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -16,10 +14,6 @@
 #include "mcu/app.h"
 #include "mcu/uas.h"
 
-#define TONE_MUTED_HZ   350u
-#define TONE_UNMUTED_HZ 700u
-#define TONE_MS         150u
-
 static struct metric m_answered = METRIC_COUNTER("conclave_mcu_calls_answered_total", "INVITEs answered 200");
 static struct metric m_ended = METRIC_COUNTER("conclave_mcu_calls_ended_total", "Calls that ended");
 
@@ -27,19 +21,19 @@ static struct metric m_ended = METRIC_COUNTER("conclave_mcu_calls_ended_total", 
 static const int causes[LEG_NENDS] = {
 	[LEG_END_REMOVED] = 200, [LEG_END_CONF] = 200, [LEG_END_SHUTDOWN] = 503, [LEG_END_IDLE] = 408,
 	[LEG_END_KEY] = 488, [LEG_END_NO_WAY] = 480, [LEG_END_TIMER] = 408, [LEG_END_NO_ACK] = 408, [LEG_END_REPLACED] = 200,
-	[LEG_END_FAILED] = 500,
+	[LEG_END_DEAD] = 408, [LEG_END_FAILED] = 500,
 };
 
 const char *call_state_name(enum call_state s)
 {
-	static const char *const names[] = { "answered", "up", "ending" };
+	static const char *const names[] = { "calling", "answered", "up", "ending" };
 
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "";
 }
 
 const char *call_id(const struct call *c)
 {
-	return c->dlg ? c->dlg->call_id : "";
+	return c->id;
 }
 
 static void drop_waiting(struct call *c)
@@ -56,18 +50,26 @@ static void destructor(void *arg)
 	tmr_fini(&c->tmr);
 	drop_waiting(c);
 	mem_deref(c->out);
+	mem_deref(c->dial);
 	if (c->leg)
 		leg_detach(c->leg, c);
-	mem_deref(c->media);
+	if (c->kind)
+		c->kind->stop(c);
 	nego_fini(&c->nego);
 	mem_deref(c->dlg);
 	mem_deref(c->leg);
 	mem_deref(c->conf_id);
 	mem_deref(c->contact);
+	mem_deref(c->id);
 	mem_deref(c->key);
 }
 
-static void leave(struct call *c)
+void call_enter(struct call *c)
+{
+	HASH_ADD_KEYPTR(hh, c->uas->calls, c->key, strlen(c->key), c);
+}
+
+void call_leave(struct call *c)
 {
 	struct uas *u = c->uas;
 
@@ -112,16 +114,21 @@ static void bye(struct call *c, enum leg_end why)
  * wait. */
 static void hang_up(struct call *c, enum leg_end why)
 {
-	c->media = mem_deref(c->media);
+	c->why = why;
+	c->kind->stop(c);
 	tmr_stop(&c->tmr);
+	if (c->state == CALL_CALLING) {
+		call_dial_stop(c, why);
+		call_leave(c);
+		return;
+	}
 	c->out = mem_deref(c->out);
 	if (c->waiting && why != LEG_END_SHUTDOWN) {
 		c->state = CALL_ENDING;
-		c->why   = why;
 		return;
 	}
 	bye(c, why);
-	leave(c);
+	call_leave(c);
 }
 
 void call_end(struct call *c, enum leg_end why)
@@ -147,47 +154,15 @@ static void on_leg_filter(struct leg *l, void *arg)
 {
 	struct call *c = arg;
 
-	if (!c->media)
-		return;
-	mleg_mute(c->media, l->ingress_block, l->egress_block);
-	if (c->told_block != l->ingress_block)
-		mleg_tone(c->media, l->ingress_block ? TONE_MUTED_HZ : TONE_UNMUTED_HZ, TONE_MS);
-	c->told_block = l->ingress_block;
-	trace_add(call_id(c), "filters: in %s, out %s", l->ingress_block ? "block" : "unblock",
-		  l->egress_block ? "block" : "unblock");
+	(void)l;
+	c->kind->filter(c);
 }
 
 static const struct leg_ops ops = { on_leg_end, on_leg_filter };
 
-/* --- media */
-
-static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
+void call_attach(struct call *c)
 {
-	struct call *c = arg;
-
-	(void)ml;
-	switch (ev) {
-	case MLEG_MEDIA:
-		trace_add(call_id(c), "first media packet");
-		break;
-	case MLEG_TALK:
-		leg_talk(c->leg, v && !c->leg->ingress_block);
-		break;
-	case MLEG_DTMF:
-		trace_add(call_id(c), "DTMF");
-		leg_digit(c->leg, v, ev_now_ms(c->uas->app->loop));
-		break;
-	case MLEG_IDLE:
-		if (c->nego.set.recv || !c->se.interval_s)     /* on hold a refreshed session is life enough */
-			call_end(c, LEG_END_IDLE);
-		break;
-	case MLEG_NO_WAY:
-		call_end(c, LEG_END_NO_WAY);
-		break;
-	case MLEG_BAD_KEY:
-		call_end(c, LEG_END_KEY);
-		break;
-	}
+	leg_attach(c->leg, &ops, c);
 }
 
 /* --- what the focus keeps of a dialog */
@@ -195,7 +170,7 @@ static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
 void call_keep(struct call *c)
 {
 	const struct sip_dlg *d = c->dlg;
-	char *sdp = nego_keepable(&c->nego), *text, *kept = NULL;
+	char *sdp = c->kind->keepable(c), *text, *kept = NULL;
 	json_t *j = json_pack("{s:i,s:s,s:s,s:s,s:s,s:s,s:s,s:s*,s:I,s:I,s:b,s:I,s:s*}", "v", 1, "callId", d->call_id,
 			      "localTag", d->local_tag, "remoteTag", d->remote_tag, "local", d->local_uri, "remote",
 			      d->remote_uri, "target", d->remote_target, "route", d->route, "localCseq",
@@ -223,7 +198,7 @@ static void on_ack(struct sip_st *st, const struct sip_msg *ack, int err, void *
 	drop_waiting(c);
 	if (c->state == CALL_ENDING) {
 		bye(c, c->why);
-		leave(c);
+		call_leave(c);
 		return;
 	}
 	trace_add(call_id(c), err ? "no ACK" : "ACK");
@@ -232,13 +207,14 @@ static void on_ack(struct sip_st *st, const struct sip_msg *ack, int err, void *
 		return;
 	}
 	if (!call_sdp_ack(c, sip_msg_body(ack))) {
-		if (!c->nego.done)
+		if (!c->agreed)
 			call_end(c, LEG_END_FAILED);
 		return;                          /* a running session goes on as it was */
 	}
 	if (c->state == CALL_ANSWERED) {
 		c->state = CALL_UP;
 		call_keep(c);
+		c->kind->up(c);
 		leg_connected(c->leg, c);
 	}
 }
@@ -250,42 +226,33 @@ void call_expect_ack(struct call *c, struct sip_st *st)
 	sip_st_set_cb(st, NULL, on_ack, c);
 }
 
-static bool is_ms_kind(const struct sip_msg *m)
+int call_alloc(struct call **cp, struct uas *u, struct leg *l, struct str id, const char *local_tag)
 {
-	static const char *const marks[] = { "UCCAPI", "RTC/", "Sipe" };
-	struct str ua = sip_msg_hdr(m, "User-Agent", 0);
-
-	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
-		if (!str_empty(ua) && memmem(ua.p, ua.l, marks[i], strlen(marks[i])))
-			return true;
-	return false;
-}
-
-static int call_alloc(struct call **cp, struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l,
-		      struct mroom *room)
-{
+	struct conf *conf = l->user->conf;
 	struct call *c = mem_zalloc(sizeof(*c), destructor);
-	int err;
+	int err = -ENOMEM;
 
 	if (!c)
-		return -ENOMEM;
+		return err;
 	nego_init(&c->nego);
-	c->uas          = u;
-	c->leg          = mem_ref(l);
-	c->plain_ok     = l->any_media;
-	c->told_block   = l->ingress_block;
-	c->ms_kind      = is_ms_kind(m);
-	c->peer_updates = sip_msg_has_token(m, "Allow", "UPDATE");
-	c->since_ms     = ev_now_ms(u->app->loop);
-	err = sip_dlg_uas(&c->dlg, m, sip_st_to_tag(st));
-	if (!err)
+	c->uas      = u;
+	c->kind     = conf->room ? &call_av : &call_chat;
+	c->leg      = mem_ref(l);
+	c->plain_ok = l->any_media;
+	c->since_ms = ev_now_ms(u->app->loop);
+	c->id       = str_dup(id);
+	c->conf_id  = str_dup(str_c(conf->id));
+	c->key      = str_printf(STR_FMT "\n%s", STR_ARG(id), local_tag);
+	if (c->id && c->conf_id && c->key)
 		err = call_timer_init(c);
 	if (!err)
-		err = mleg_alloc(&c->media, room, call_id(c), on_media, c);
+		err = c->kind->start(c, conf);
 	if (err) {
 		mem_deref(c);
 		return err;
 	}
+	metric_register(&m_answered, 1);
+	metric_register(&m_ended, 1);
 	*cp = c;
 	return 0;
 }
@@ -297,17 +264,19 @@ static int send_200(struct call *c, struct sip_st *st, const char *ctype)
 
 	buf_init(&hdrs, 8192);
 	buf_puts(&hdrs, c->contact);
-	buf_puts(&hdrs, UAS_ALLOW "Supported: timer\r\nAllow-Events: conference\r\nAccept: application/sdp\r\n");
+	buf_puts(&hdrs, c->kind->hdrs);
+	buf_puts(&hdrs, "Allow-Events: conference\r\n");
 	call_timer_hdrs(c, &hdrs);
 	call_expect_ack(c, st);
 	err = hdrs.err ? hdrs.err : sip_reply(st, &(struct sip_reply){
-		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = str_c(c->nego.local) });
+		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = str_c(c->local) });
 	buf_fini(&hdrs);
 	return err;
 }
 
-static void refuse(struct sip_st *st, const struct sip_msg *m, int err)
+static void refuse(struct sip_st *st, const struct sip_msg *m, const struct leg *l, int err)
 {
+	const struct service_kind *k = l->user ? l->user->conf->set->kind : NULL;
 	struct str id = sip_msg_call_id(m);
 	char text[128];
 
@@ -317,42 +286,52 @@ static void refuse(struct sip_st *st, const struct sip_msg *m, int err)
 	if (err == -EBADMSG)
 		uas_refuse(st, 400, 7005, NULL, "no usable Contact or From tag");
 	else
-		uas_refuse(st, 503, 7000, "Retry-After: 5\r\n", "no media port or memory is free");
+		uas_refuse(st, 503, k ? k->diag_busy : 0, "Retry-After: 5\r\n", "no media port or memory is free");
 }
 
-void call_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l, const char *conf_id,
-		 const char *contact, struct mroom *room)
+static int call_answering(struct call **cp, struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l,
+			  const char *contact)
+{
+	struct call *c;
+	int err = call_alloc(&c, u, l, sip_msg_call_id(m), sip_st_to_tag(st));
+
+	if (err)
+		return err;
+	c->state        = CALL_ANSWERED;
+	c->peer_updates = sip_msg_has_token(m, "Allow", "UPDATE");
+	c->contact      = str_dup(str_c(contact));
+	err = c->contact ? sip_dlg_uas(&c->dlg, m, sip_st_to_tag(st)) : -ENOMEM;
+	if (err) {
+		mem_deref(c);
+		return err;
+	}
+	c->kind->peer(c, m);
+	*cp = c;
+	return 0;
+}
+
+void call_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m, struct leg *l, const char *contact)
 {
 	const char *ctype;
-	struct call *c;
+	struct call *c = NULL;
 	int err;
 
-	err = call_alloc(&c, u, st, m, l, room);
+	err = call_answering(&c, u, st, m, l, contact);
 	if (err) {
-		refuse(st, m, err);
-		leg_refused(l);
-		return;
-	}
-	c->conf_id = str_dup(str_c(conf_id));
-	c->contact = str_dup(str_c(contact));
-	c->key     = str_printf("%s\n%s", c->dlg->call_id, c->dlg->local_tag);
-	if (!c->conf_id || !c->contact || !c->key) {
-		refuse(st, m, -ENOMEM);
+		refuse(st, m, l, err);
 		goto refused;
 	}
 	if (!call_timer_in(c, st, m) || !call_sdp_in(c, st, m, &ctype))
 		goto refused;
 	err = send_200(c, st, ctype);
 	if (err) {
-		refuse(st, m, err);
+		refuse(st, m, l, err);
 		goto refused;
 	}
-	metric_register(&m_answered, 1);
-	metric_register(&m_ended, 1);
 	metric_inc(&m_answered);
-	HASH_ADD_KEYPTR(hh, u->calls, c->key, strlen(c->key), c);
-	trace_add(call_id(c), "200 sent, conference %s, %s %s", conf_id, l->user->entity, l->endpoint);
-	leg_attach(l, &ops, c);
+	call_enter(c);
+	trace_add(call_id(c), "200 sent, conference %s, %s %s", c->conf_id, l->user->entity, l->endpoint);
+	call_attach(c);
 	call_sdp_apply(c);
 	call_timer_start(c);
 	return;
@@ -372,7 +351,7 @@ struct call *call_find(struct uas *u, const struct sip_msg *m)
 	if (key)
 		HASH_FIND_STR(u->calls, key, c);
 	mem_deref(key);
-	return c && sip_dlg_match(c->dlg, m) ? c : NULL;
+	return c && c->dlg && sip_dlg_match(c->dlg, m) ? c : NULL;
 }
 
 static void on_bye(struct call *c, struct sip_st *st, const struct sip_msg *m)
@@ -383,37 +362,13 @@ static void on_bye(struct call *c, struct sip_st *st, const struct sip_msg *m)
 	mem_ref(c->leg);
 	leg_gone(c->leg, c, LEG_END_HANGUP);
 	mem_deref(c->leg);
-	leave(c);
-}
-
-/* DTMF of phones that send it as INFO (application/dtmf-relay: "Signal=6"; application/dtmf: "6"). */
-static void on_info(struct call *c, struct sip_st *st, const struct sip_msg *m)
-{
-	struct str ctype = sip_msg_hdr(m, "Content-Type", 0), body = str_trim(sip_msg_body(m)), line;
-	int digit = 0;
-
-	ctype = str_trim(str_cut(&ctype, ';'));
-	if (str_ieq(ctype, STR("application/dtmf")) && body.l)
-		digit = toupper((unsigned char)body.p[0]);
-	while (str_ieq(ctype, STR("application/dtmf-relay")) && !str_empty(body)) {
-		line = str_cut(&body, '\n');
-		if (str_ieq(str_trim(str_cut(&line, '=')), STR("Signal")) && str_trim(line).l)
-			digit = toupper((unsigned char)str_trim(line).p[0]);
-	}
-	if (!str_empty(ctype) && !digit) {
-		uas_refuse(st, 415, 0, "Accept: application/dtmf-relay, application/dtmf\r\n", "INFO carries DTMF here");
-		return;
-	}
-	sip_reply(st, &(struct sip_reply){ .code = 200 });
-	if (digit)
-		leg_digit(c->leg, digit, ev_now_ms(c->uas->app->loop));
+	call_leave(c);
 }
 
 static void on_options(struct call *c, struct sip_st *st, const struct sip_msg *m)
 {
-	(void)c;
 	(void)m;
-	sip_reply(st, &(struct sip_reply){ .code = 200, .hdrs = UAS_ALLOW "Accept: application/sdp\r\nSupported: timer\r\n" });
+	sip_reply(st, &(struct sip_reply){ .code = 200, .hdrs = c->kind->hdrs });
 }
 
 static const struct {
@@ -423,7 +378,6 @@ static const struct {
 	{ "INVITE",  call_on_offer },
 	{ "UPDATE",  call_on_offer },
 	{ "BYE",     on_bye },
-	{ "INFO",    on_info },
 	{ "OPTIONS", on_options },
 };
 
@@ -448,5 +402,6 @@ void call_on_request(struct call *c, struct sip_st *st, const struct sip_msg *m)
 			return;
 		}
 	}
-	uas_refuse(st, 405, 0, UAS_ALLOW, "not a method of this server");
+	if (!c->kind->request(c, st, m))
+		uas_refuse(st, 405, 0, c->kind->hdrs, "not a method of this server");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* call_sdp.c - offers and answers of a call (RFC 3264, 3311), between SIP bodies and nego.h
+/* call_sdp.c - offers and answers of a call (RFC 3264, 3311), between SIP bodies and call_kind
  *
  * One exchange at a time: while an offer of ours is out, or our 200 awaits its ACK, the peer's offer is answered 491.
  */
@@ -23,20 +23,9 @@ static const struct { int code, diag; } refusals[NEGO_NFAULTS] = {
 	[NEGO_FAMILY]    = { 488, 7009 },
 	[NEGO_ICE]       = { 488, 7008 },    /* Communicator's family calls again in its other form */
 	[NEGO_ANSWER]    = { 488, 7010 },
+	[NEGO_NO_CHAT]   = { 488, 6012 },
 	[NEGO_NO_MEMORY] = { 500, 0 },
 };
-
-static struct nego_prm params(const struct call *c)
-{
-	return (struct nego_prm){
-		.policy   = &c->uas->app->policy,
-		.port     = mleg_port(c->media),
-		.plain_ok = c->plain_ok,
-		.ms_kind  = c->ms_kind,
-		.may_send = c->leg->may_send,
-		.may_recv = c->leg->may_recv,
-	};
-}
 
 /* Communicator's family reads the reason from a Warning of its own kind and then offers encryption. */
 static void refuse(struct call *c, struct sip_st *st, enum nego_fault f)
@@ -62,7 +51,7 @@ static bool is_sdp(const struct sip_msg *m)
 static bool wrong_type(struct call *c, struct sip_st *st)
 {
 	trace_add(call_id(c), "415: body is not application/sdp");
-	uas_refuse(st, 415, 7004, "Accept: application/sdp\r\n", "only application/sdp is supported here");
+	uas_refuse(st, 415, 7004, c->kind->accept, "only application/sdp is supported here");
 	return false;
 }
 
@@ -70,7 +59,6 @@ bool call_sdp_in(struct call *c, struct sip_st *st, const struct sip_msg *m, con
 {
 	bool update = str_eq(sip_msg_method(m), STR("UPDATE"));
 	struct str body = sip_msg_body(m);
-	struct nego_prm prm = params(c);
 	enum nego_fault f;
 
 	*ctype = NULL;
@@ -78,7 +66,7 @@ bool call_sdp_in(struct call *c, struct sip_st *st, const struct sip_msg *m, con
 		return true;
 	if (!str_empty(body) && !is_sdp(m))
 		return wrong_type(c, st);
-	f = str_empty(body) ? nego_offer(&c->nego, &prm) : nego_answer(&c->nego, &prm, body);
+	f = str_empty(body) ? c->kind->offer(c) : c->kind->answer(c, body);
 	if (f != NEGO_OK) {
 		refuse(c, st, f);
 		return false;
@@ -89,34 +77,21 @@ bool call_sdp_in(struct call *c, struct sip_st *st, const struct sip_msg *m, con
 
 void call_sdp_apply(struct call *c)
 {
-	const struct nego *n = &c->nego;
-	int err;
-
-	if (!n->done || n->offering)
-		return;
-	err = mleg_set(c->media, &n->set);
-	if (err)
-		log_warn(leg, "call %s: media engine: %s", call_id(c), strerror(-err));
-	mleg_mute(c->media, c->leg->ingress_block, c->leg->egress_block);
-	leg_direction(c->leg, n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_SENDONLY,
-		      n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_RECVONLY);
-	trace_add(call_id(c), "media: codec %d, %s, %s, ours %s, peer %s", n->set.codec,
-		  n->suite ? n->suite->name : "no encryption", n->set.rtcp_mux ? "mux" : "no mux", sdp_dir_name(n->dir),
-		  sdp_dir_name(n->peer_dir));
+	if (c->agreed && !c->offering)
+		c->kind->apply(c);
 }
 
 bool call_sdp_ack(struct call *c, struct str body)
 {
-	struct nego_prm prm = params(c);
 	enum nego_fault f;
 
-	if (!c->nego.offering)
+	if (!c->offering)
 		return true;
-	f = nego_take_answer(&c->nego, &prm, body);
+	f = c->kind->take(c, body);
 	if (f != NEGO_OK) {
-		nego_abandon(&c->nego);
-		log_warn(leg, "call %s: answer in the ACK: %s", call_id(c), nego_fault_text(f));
-		trace_add(call_id(c), "answer in the ACK: %s", nego_fault_text(f));
+		c->kind->forget_offer(c);
+		log_warn(leg, "call %s: the peer's answer: %s", call_id(c), nego_fault_text(f));
+		trace_add(call_id(c), "the peer's answer: %s", nego_fault_text(f));
 		return false;
 	}
 	call_sdp_apply(c);
@@ -129,7 +104,7 @@ static bool glare(const struct call *c, const struct sip_msg *m)
 
 	if (invite)
 		return c->waiting || c->out;
-	return !str_empty(sip_msg_body(m)) && (c->nego.offering || c->out);
+	return !str_empty(sip_msg_body(m)) && (c->offering || c->out);
 }
 
 static void answer(struct call *c, struct sip_st *st, const char *ctype)
@@ -140,12 +115,12 @@ static void answer(struct call *c, struct sip_st *st, const char *ctype)
 
 	buf_init(&hdrs, 8192);
 	buf_puts(&hdrs, c->contact);
-	buf_puts(&hdrs, UAS_ALLOW "Supported: timer\r\n");
+	buf_puts(&hdrs, c->kind->hdrs);
 	call_timer_hdrs(c, &hdrs);
 	if (invite)
 		call_expect_ack(c, st);
 	err = hdrs.err ? hdrs.err : sip_reply(st, &(struct sip_reply){
-		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = ctype ? str_c(c->nego.local) : STR_NULL });
+		.code = 200, .hdrs = hdrs.p, .ctype = ctype, .body = ctype ? str_c(c->local) : STR_NULL });
 	buf_fini(&hdrs);
 	if (err)
 		log_warn(sip, "call %s: 200 not sent: %s", call_id(c), strerror(-err));
@@ -163,6 +138,7 @@ void call_on_offer(struct call *c, struct sip_st *st, const struct sip_msg *m)
 	if (!call_timer_in(c, st, m) || !call_sdp_in(c, st, m, &ctype))
 		return;
 	sip_dlg_target_refresh(c->dlg, m);
+	c->kind->peer(c, m);
 	answer(c, st, ctype);
 	if (ctype)
 		call_sdp_apply(c);

@@ -99,7 +99,7 @@ static void on_answer(int err, const struct sip_msg *m, void *arg)
 		refreshed(c, m);
 		return;
 	}
-	nego_abandon(&c->nego);
+	c->kind->forget_offer(c);
 	if (err || code == 408 || code == 481 || code == 404)
 		call_end(c, LEG_END_TIMER);
 	else
@@ -114,16 +114,18 @@ static int refresh(struct call *c)
 
 	buf_init(&hdrs, 8192);
 	buf_puts(&hdrs, c->contact);
-	buf_printf(&hdrs, UAS_ALLOW "Supported: timer\r\nSession-Expires: %u;refresher=uac\r\n", c->se.interval_s);
+	buf_puts(&hdrs, c->kind->hdrs);
+	buf_printf(&hdrs, "Session-Expires: %u;refresher=uac\r\n", c->se.interval_s);
 	err = hdrs.err;
-	c->nego.offering = invite;           /* the description as it stands: the same version asks for nothing new */
+	if (invite)
+		c->kind->again(c);           /* the same version asks for nothing new */
 	if (!err)
 		err = sip_dlg_request(c->uas->app->sip, &c->out, c->dlg, invite ? "INVITE" : "UPDATE", hdrs.p,
-				      invite ? "application/sdp" : NULL, invite ? str_c(c->nego.local) : STR_NULL,
+				      invite ? "application/sdp" : NULL, invite ? str_c(c->local) : STR_NULL,
 				      on_answer, c);
 	buf_fini(&hdrs);
 	if (err)
-		nego_abandon(&c->nego);
+		c->kind->forget_offer(c);
 	c->out_cseq = c->dlg->local_cseq;
 	trace_add(call_id(c), "refresh by %s", invite ? "INVITE" : "UPDATE");
 	return err;

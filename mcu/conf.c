@@ -36,6 +36,8 @@ int conf_set_alloc(struct conf_set **sp, const struct conf_set_prm *prm)
 	s->max_confs = prm->max_confs;
 	s->max_legs  = prm->max_legs;
 	s->tones     = prm->tones;
+	s->chat      = *prm->chat;
+	s->chat_ops  = prm->chat_ops;
 	s->changedcb = prm->changedcb;
 	s->arg       = prm->arg;
 	*sp = s;
@@ -73,6 +75,7 @@ static void conf_destructor(void *arg)
 
 	mem_deref(c->notifier);
 	mem_deref(c->room);
+	mem_deref(c->chat);
 	mem_deref(c->report);
 	mem_deref(c->key);
 	mem_deref(c->id);
@@ -116,8 +119,8 @@ static int conf_alloc(struct conf **cp, struct conf_set *s, const struct conf_pr
 	c->tones      = s->tones;
 	if (c->key && c->id && c->org && c->domain && c->focus_uri && c->mcu_uri && c->subject && c->notify_url)
 		err = report_alloc(&c->report);
-	if (!err && s->media)
-		err = mroom_alloc(&c->room, s->media, c->id);
+	if (!err)
+		err = s->media ? mroom_alloc(&c->room, s->media, c->id) : chat_room_alloc(&c->chat, &s->chat, s->chat_ops);
 	if (err) {
 		mem_deref(c);
 		return err;
@@ -421,7 +424,10 @@ void conf_sweep(struct conf_set *s)
 	struct user *u, *un;
 
 	ticket_sweep(s->tickets, now);
-	HASH_ITER(hh, s->by_key, c, cn)
+	HASH_ITER(hh, s->by_key, c, cn) {
+		if (c->chat)
+			chat_room_tick(c->chat, now);
 		HASH_ITER(hh, c->users, u, un)
 			sweep_user(u, now);
+	}
 }

@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 #include <uthash.h>
 #include "lib/base/str.h"
+#include "mcu/chat/chat.h"
 #include "mcu/leg.h"
 #include "mcu/media/media.h"
 #include "mcu/report.h"
@@ -26,6 +27,8 @@ struct conf_set {                            /* every conference of one type, an
 	struct conf       *by_key;
 	unsigned           nconfs, nlegs;    /* legs: announced ones count */
 	unsigned           max_confs, max_legs;
+	struct chat_prm    chat;
+	const struct chat_ops *chat_ops;
 	bool               tones, draining;
 	conf_changed_cb   *changedcb;
 	void              *arg;
@@ -36,6 +39,8 @@ struct conf_set_prm {
 	struct ev_loop  *loop;
 	unsigned         max_confs, max_legs;
 	bool             tones;              /* of new conferences */
+	const struct chat_prm *chat;         /* without media: chat */
+	const struct chat_ops *chat_ops;
 	conf_changed_cb *changedcb;
 	void            *arg;
 };
@@ -55,7 +60,8 @@ struct conf {
 	uint64_t         epoch;
 	bool             locked, tones;
 	unsigned         nlegs, max_legs;    /* max 0: no bound of its own */
-	struct mroom    *room;               /* NULL: nothing to mix */
+	struct mroom    *room;               /* audio-video, else NULL */
+	struct chat_room *chat;              /* chat, else NULL */
 	struct report   *report;
 	void            *notifier;           /* of notify.c, reference */
 	struct user     *users;              /* by entity */

@@ -28,6 +28,7 @@ struct conf;
 	X(REPLACED, "another call of the same endpoint",   "departed") \
 	X(REFUSED,  "the call was refused",                "failed") \
 	X(NO_SHOW,  "announced, but no call came",         "failed") \
+	X(DEAD,     "the client does not answer any more", "failed") \
 	X(FAILED,   "the call failed",                     "failed")
 enum leg_end {
 #define X(name, text, method) LEG_END_##name,

@@ -39,6 +39,7 @@ struct nego_prm {                            /* of one leg, at this moment */
 	X(FAMILY,    "the media address is of another IP family than ours") \
 	X(ICE,       "the ICE candidates are of no form that is known here") \
 	X(ANSWER,    "the answer does not fit our offer") \
+	X(NO_CHAT,   "no message line that is in use") \
 	X(NO_MEMORY, "out of memory")
 enum nego_fault {
 	NEGO_OK,

@@ -3,12 +3,13 @@
 #include <errno.h>
 #include "lib/base/mem.h"
 #include "mcu/app.h"
+#include "mcu/call.h"
 #include "mcu/factory.h"
 #include "mcu/notify.h"
 
 static const struct service_kind kinds[] = {
-	{ C3P_AUDIO_VIDEO, "audio-video", "audio", "/LiveServer/AVMCU/", "avmcu", "",      "Accept: application/sdp\r\n" },
-	{ C3P_CHAT,        "chat",        "chat",  "/LiveServer/IMMCU/", "immcu", "-chat", "Accept: application/sdp\r\n" },
+	{ C3P_AUDIO_VIDEO, "audio-video", "audio", "/LiveServer/AVMCU/", "avmcu", "",      7002, 7006, 7000 },
+	{ C3P_CHAT,        "chat",        "chat",  "/LiveServer/IMMCU/", "immcu", "-chat", 6010, 6011, 6014 },
 };
 #define NKINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -45,10 +46,14 @@ static void on_changed(struct conf *c, void *arg)
 
 static int start(struct service *s, struct app *a, const struct service_kind *k)
 {
+	struct chat_prm chat = {
+		.max_bytes = (size_t)a->cfg.chat_bytes, .queue = (unsigned)a->cfg.chat_queue,
+		.rate = (unsigned)a->cfg.chat_rate, .burst = (unsigned)a->cfg.chat_burst, .report_all = a->cfg.chat_report_all,
+	};
 	struct conf_set_prm prm = {
 		.media = k->type == C3P_AUDIO_VIDEO ? a->media : NULL, .loop = a->loop, .kind = k,
 		.max_confs = (unsigned)a->cfg.conferences, .max_legs = (unsigned)a->cfg.users,
-		.tones = a->cfg.tones, .changedcb = on_changed, .arg = s,
+		.tones = a->cfg.tones, .chat = &chat, .chat_ops = &call_chat_ops, .changedcb = on_changed, .arg = s,
 	};
 
 	s->app  = a;

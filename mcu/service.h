@@ -22,7 +22,7 @@ struct service_kind {                        /* what is the same for every MCU o
 	const char   *path;                  /* of its C3P server */
 	const char   *opaque;                /* "avmcu", in its server URI */
 	const char   *suffix;                /* behind the node's name in its id */
-	const char   *accept;                /* header line of its answers */
+	int           diag_unknown, diag_unannounced, diag_busy;     /* ms-diagnostics of refused INVITEs */
 };
 const struct service_kind *service_kind_find(struct str name);         /* NULL: no such type here */
 

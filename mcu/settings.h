@@ -14,7 +14,8 @@ struct settings {
 	char *edge_names, *focus_names;
 	long  sip_port, http_port, metrics_port, port_min, port_max, workers, idle_s, mix_max, ptime_ms, opus_bitrate;
 	long  conferences, users, session_s, min_se_s;
-	bool  tones;
+	long  chat_bytes, chat_queue, chat_rate, chat_burst, chat_probe_s;
+	bool  tones, chat_report_all;
 };
 extern const struct cfg_key settings_keys[];
 

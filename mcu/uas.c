@@ -133,14 +133,14 @@ static struct conf *which_conf(const struct invite *in, struct c3p_uri *uri, str
 		return NULL;
 	}
 	if (!str_empty(uri->mcu) && !str_ieq(uri->mcu, str_c(s->id))) {
-		no(in, 404, 7002, "this is %s, not the server named in the request URI", s->id);
+		no(in, 404, s->kind->diag_unknown, "this is %s, not the server named in the request URI", s->id);
 		return NULL;
 	}
 	*sp = s;
 	c = conf_find(s->confs, uri->user, uri->domain, uri->id);
 	if (!c) {
 		metric_inc(&m_unknown);
-		no(in, 404, 7002, "the conference does not exist on this server");
+		no(in, 404, s->kind->diag_unknown, "the conference does not exist on this server");
 	}
 	return c;
 }
@@ -157,14 +157,14 @@ static struct leg *which_leg(const struct invite *in, const struct c3p_uri *uri,
 						   ev_now_ms(c->set->loop), &owner);
 	if (err) {
 		metric_inc(&m_tickets);
-		no(in, 403, err == -EPERM ? 3014 : 7006, "%s", ticket_error(err));
+		no(in, 403, err == -EPERM ? 3014 : c->set->kind->diag_unannounced, "%s", ticket_error(err));
 		return NULL;
 	}
 	l = owner;
 	if (l->user)
 		return l;
 	mem_deref(l);
-	no(in, 403, 7006, "the participant was removed meanwhile");
+	no(in, 403, c->set->kind->diag_unannounced, "the participant was removed meanwhile");
 	return NULL;
 }
 
@@ -199,16 +199,12 @@ static void on_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m)
 	if (!requirements(&in))
 		return;
 	c = which_conf(&in, &uri, &s);
-	if (c && !c->room) {
-		no(&in, 488, 0, "only calls with audio are taken");
-		return;
-	}
 	l = c ? which_leg(&in, &uri, c) : NULL;
 	if (!l)
 		return;
 	contact = contact_of(s, c);
 	if (contact) {
-		call_invite(u, st, m, l, c->id, contact, c->room);
+		call_invite(u, st, m, l, contact);
 	} else {
 		no(&in, 500, 0, "out of memory");
 		leg_refused(l);
@@ -223,7 +219,7 @@ static void on_options(struct uas *u, struct sip_st *st)
 {
 	sip_reply(st, &(struct sip_reply){
 		.code = u->app->draining ? 503 : 200,
-		.hdrs = UAS_ALLOW "Accept: application/sdp\r\nSupported: timer\r\n" });
+		.hdrs = call_chat.hdrs });
 }
 
 static bool from_edge(struct uas *u, struct sip_st *st)
@@ -257,6 +253,8 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg)
 		on_invite(u, st, m);
 	} else if (str_eq(method, STR("OPTIONS"))) {
 		on_options(u, st);
+	} else if (str_eq(method, STR("MESSAGE"))) {
+		uas_refuse(st, 481, 0, NULL, "messages are taken in the dialog of a chat only");
 	} else {
 		uas_refuse(st, 405, 0, UAS_ALLOW, "not a method of this server outside a call");
 	}

@@ -94,10 +94,12 @@ void body_prefix(struct buf *b, const struct mime_part *p, struct str name)
 		buf_puts(b, ": ");
 	} else if (mime_is(p->ctype, "text/html") && is_utf8(p->ctype)) {
 		at = html_start(p->body);
-		buf_write(b, p->body.p, at);
+		if (at)
+			buf_write(b, p->body.p, at);
 		buf_puts(b, "<b>");
 		html_text(b, name);
 		buf_puts(b, ":</b> ");
 	}
-	buf_write(b, p->body.p + at, p->body.l - at);
+	if (p->body.l > at)
+		buf_write(b, p->body.p + at, p->body.l - at);
 }

@@ -49,7 +49,7 @@ struct chat_member {
 	char              *entity, *display;
 	void              *arg;
 	struct mime_accept accept;
-	bool               ms_sender, open, busy, leaving;
+	bool               ms_sender, open, ready, busy, leaving;
 	unsigned           nqueue;
 	TAILQ_HEAD(, copy) queue;            /* the first one is out while busy */
 	uint64_t           tokens, filled_ms;        /* thousandths of a message */
@@ -125,7 +125,7 @@ static void msg_done(struct chat_msg *m)
 	if (!r)
 		return;
 	msg_leave(m);
-	if (m->author && m->nresults && m->author->open)
+	if (m->author && m->nresults && m->author->ready)
 		report(r, m);
 	mem_deref(m);
 }
@@ -233,6 +233,14 @@ void chat_member_open(struct chat_member *m)
 	m->open = true;
 }
 
+static void member_pump(struct chat_member *m);
+
+void chat_member_ready(struct chat_member *m)
+{
+	m->open = m->ready = true;
+	member_pump(m);
+}
+
 int chat_member_rename(struct chat_member *m, const char *display)
 {
 	return cstr_set(&m->display, display ? display : "") ? -ENOMEM : 0;
@@ -260,7 +268,7 @@ void chat_member_eject(struct chat_member *m)
 		msg_leave(msg);
 		mem_deref(msg);
 	}
-	m->open = false;
+	m->open = m->ready = false;
 }
 
 /* --- posting */
@@ -390,7 +398,7 @@ static int send_copy(struct chat_member *m, const struct chat_msg *msg)
 
 static void member_pump(struct chat_member *m)
 {
-	while (!m->busy && !m->leaving && !TAILQ_EMPTY(&m->queue)) {
+	while (m->ready && !m->busy && !m->leaving && !TAILQ_EMPTY(&m->queue)) {
 		int err;
 
 		m->busy = true;
@@ -476,7 +484,7 @@ void chat_typing(struct chat_member *author, bool typing, uint64_t now_ms)
 	if (!sender)
 		return;
 	LIST_FOREACH(m, &r->members, le) {
-		if (!m->open || !m->ms_sender || cstr_ieq(m->entity, author->entity))
+		if (!m->ready || !m->ms_sender || cstr_ieq(m->entity, author->entity))
 			continue;
 		metric_inc(&stats[TYPING]);
 		r->ops->typing(m, sender, typing, m->arg);

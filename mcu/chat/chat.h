@@ -44,7 +44,8 @@ unsigned chat_room_open(const struct chat_room *r);                    /* messag
  * last reference: copies for it are settled as not delivered, its own messages go on without a report. */
 int  chat_member_alloc(struct chat_member **mp, struct chat_room *r, const char *entity, const char *display, void *arg);
 void chat_member_caps(struct chat_member *m, const struct mime_accept *accept, bool ms_sender);
-void chat_member_open(struct chat_member *m);                          /* from here on it gets messages */
+void chat_member_open(struct chat_member *m);                          /* from here on messages are for it, too */
+void chat_member_ready(struct chat_member *m);                         /* and from here on they are sent */
 int  chat_member_rename(struct chat_member *m, const char *display);
 void chat_member_eject(struct chat_member *m);                         /* its copies that still wait are dropped */
 

@@ -5,10 +5,14 @@
 #include <stdio.h>
 #include "mcu/chat/imsdp.h"
 
+/* A word: it is echoed in the answer, so nothing may hide in it. */
 static int copy(char *out, size_t outsz, struct str s)
 {
 	if (str_empty(s) || s.l >= outsz)
 		return -EBADMSG;
+	for (size_t i = 0; i < s.l; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return -EBADMSG;
 	memcpy(out, s.p, s.l);
 	out[s.l] = '\0';
 	return 0;

@@ -32,6 +32,8 @@ static struct str next_param(struct str *rest)
 	bool quoted = false;
 	size_t i;
 
+	if (str_empty(*rest))
+		return out;
 	for (i = 0; i < rest->l; i++) {
 		if (quoted && rest->p[i] == '\\' && i + 1 < rest->l)
 			i++;

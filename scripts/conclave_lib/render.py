@@ -141,7 +141,7 @@ def _common(lay, node, sip, http, metrics, sock):
 
 def focusd_conf(lay):
     return ini({"focusd": {"node": "focus-1", "domain": lay.domain}, "edge": {"addresses": lay.at("peer")},
-                "store": {"path": lay.path("db", "focus.sqlite")},
+                "store": {"path": lay.path("db", "focus.sqlite")}, "conference": {"types": "audio-video,chat"},
                 **_common(lay, "focus-1", "focus_sip", "focus_http", "focus_metrics", "focusd.sock")})
 
 

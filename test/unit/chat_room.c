@@ -65,7 +65,7 @@ static void enter(struct peer *p, const char *entity, const char *display, bool 
 	mime_accept_decode(&a, STR("text/plain multipart/alternative"));
 	assert_int_equal(chat_member_alloc(&p->m, room, entity, display, p), 0);
 	chat_member_caps(p->m, &a, ms_sender);
-	chat_member_open(p->m);
+	chat_member_ready(p->m);
 }
 
 static int setup(void **state)
@@ -332,6 +332,24 @@ static void no_memory_costs_a_message_and_leaks_nothing(void **state)
 	assert_int_equal(chat_room_open(room), 0);
 }
 
+static void what_comes_before_a_member_is_ready_waits_for_it(void **state)
+{
+	struct mime_accept a;
+
+	(void)state;
+	bob.m = mem_deref(bob.m);
+	assert_int_equal(chat_member_alloc(&bob.m, room, "sip:bob@x", "", &bob), 0);
+	mime_accept_decode(&a, STR("text/plain"));
+	chat_member_caps(bob.m, &a, true);
+	say(&ann, "before", 1000);
+	chat_member_open(bob.m);
+	say(&ann, "between", 1000);
+	assert_int_equal(bob.ngot, 0);
+	chat_member_ready(bob.m);
+	assert_int_equal(bob.ngot, 1);
+	assert_string_equal(bob.got[0], "between");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -351,6 +369,7 @@ int main(void)
 		T(a_send_that_fails_is_told_and_the_next_goes_out),
 		T(a_message_to_nobody_is_done_at_once),
 		T(typing_goes_to_those_who_know_ms_sender_at_most_every_three_seconds),
+		T(what_comes_before_a_member_is_ready_waits_for_it),
 		T(no_memory_costs_a_message_and_leaks_nothing),
 	};
 
