@@ -132,7 +132,7 @@ static void drop_unmentioned(struct app *a, struct conf *c, enum conf_session s,
 			life_leg_gone(a, e);
 }
 
-static void apply(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *info)
+void mcunews_apply(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *info)
 {
 	const struct xml_node *users = xml_child(info, NULL, "users");
 	struct c3p_endpoint ep;
@@ -183,7 +183,7 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 			m->stale   = false;
 			m->version = version_of(info);
 			conf_touch(&y->app->confs, c);
-			apply(y->app, c, y->session, info);
+			mcunews_apply(y->app, c, y->session, info);
 		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
 			mcunews_lost(y->app, c, y->session);
 		}                                /* else: still stale, the sweep asks again */
@@ -332,7 +332,7 @@ void mcunews_on_notify(struct app *a, struct http_req *rq, const struct c3p_req 
 
 		m->version = version;
 		conf_touch(&a->confs, c);
-		apply(a, c, (enum conf_session)s, info);
+		mcunews_apply(a, c, (enum conf_session)s, info);
 		if (gap)
 			mcunews_sync(a, c, (enum conf_session)s);
 	}

@@ -80,8 +80,10 @@ static void on_batch_destroy(void *arg)
 static struct store_op *add_op(struct store *s)
 {
 	struct batch *b = s->cur;
-	struct store_op *ops = grow(b->ops, b->nops, &b->ops_size, sizeof(*ops));
+	struct store_op *ops = s->ended ? NULL : grow(b->ops, b->nops, &b->ops_size, sizeof(*ops));
 
+	if (s->ended)
+		return NULL;
 	if (!ops) {
 		b->err = -ENOMEM;                /* the whole batch fails: nothing half done */
 		return NULL;
