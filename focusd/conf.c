@@ -260,8 +260,6 @@ void conf_activate(struct confs *cs, struct conf *c, int64_t now_s)
 	c->active      = true;
 	c->locked      = false;
 	c->had_auth    = false;
-	c->policy_now  = c->policy;
-	c->access      = mem_deref(c->access);
 	c->activated_s = now_s;
 	c->end_at_ms   = 0;
 	c->epoch++;
@@ -275,9 +273,11 @@ void conf_deactivate(struct confs *cs, struct conf *c)
 {
 	if (!c->active)
 		return;
-	c->active    = false;
-	c->locked    = false;
-	c->end_at_ms = 0;
+	c->active     = false;
+	c->locked     = false;
+	c->policy_now = c->policy;               /* what presenters changed is over; the next one is judged before it activates */
+	c->access     = mem_deref(c->access);
+	c->end_at_ms  = 0;
 	cs->nactive--;
 	FOR_EACH_MCU_TYPE(s)
 		conf_set_mcu(cs, c, s, CONF_MCU_NONE, NULL, NULL);

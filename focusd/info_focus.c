@@ -94,6 +94,7 @@ void info_modify_user(struct cmd_ctx *x)
 {
 	const struct xml_node *n = xml_child(x->req->cmd, NULL, "user");
 	const char *display = xml_text(xml_child(n, NULL, "display-text"));
+	const char *entity = n ? xml_attr(n, NULL, "entity") : NULL;
 	struct user *u = info_target(x);
 
 	if (!u)
@@ -102,8 +103,8 @@ void info_modify_user(struct cmd_ctx *x)
 		info_fail(x, 403, DIAG_FORBIDDEN, "unauthorized", "only presenters rename others");
 		return;
 	}
-	if (!display || !*display) {
-		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "a user element with display-text is needed");
+	if (!display || !*display || (entity && !cstr_ieq(entity, u->entity))) {
+		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "a user element of this user with display-text is needed");
 		return;
 	}
 	if (user_set_display(&x->rq->app->confs, u, display)) {
@@ -125,8 +126,8 @@ void info_set_access(struct cmd_ctx *x)
 	struct xmlw w;
 	struct buf b;
 
-	if (!granted && !cstr_ieq(access, "denied")) {
-		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "access is granted or denied");
+	if ((!granted && !cstr_ieq(access, "denied")) || !xml_child(x->req->cmd, NULL, "userKeys")) {
+		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "userKeys are needed, and access is granted or denied");
 		return;
 	}
 	buf_init(&b, 65536);
@@ -136,14 +137,15 @@ void info_set_access(struct cmd_ctx *x)
 		const char *entity = xml_attr(k, NULL, "userEntity");
 		struct user *u = entity ? user_find(x->rq->conf, entity) : NULL;
 		bool organizer = u && u->role == ROLE_ORGANIZER;
-		int err = entity && !organizer ? conf_set_access(&x->rq->app->confs, x->rq->conf, entity, granted) : -1;
+		bool himself = !granted && u == x->by;           /* who wants to go leaves */
+		int err = entity && !organizer && !himself ? conf_set_access(&x->rq->app->confs, x->rq->conf, entity, granted) : -1;
 
 		xmlw_start(&w, "userKeys");
 		xmlw_attr(&w, "confEntity", x->rq->conf->focus_uri);
 		xmlw_attr(&w, "userEntity", entity);
 		xmlw_attr(&w, "result", !err ? "success" : organizer ? "unauthorized" : "otherFailure");
 		xmlw_end(&w);
-		if (!err && !granted && u && u != x->by)
+		if (!err && !granted && u)
 			life_eject(x->rq->app, u);
 	}
 	xmlw_end(&w);

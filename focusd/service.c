@@ -185,6 +185,8 @@ static void on_modify(const struct svc *x)
 	if (!why && r.passcode && pin_set(x->rq->app, c, r.passcode))
 		why = "serverBusy";
 	if (!why) {
+		if (!c->active || r.policy != c->policy)
+			c->policy_now = r.policy;        /* who is inside stays; later ones are judged by it */
 		c->policy   = r.policy;
 		c->expiry_s = r.expiry_s;
 		c->record_version++;
