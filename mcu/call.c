@@ -12,6 +12,7 @@
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/pair.h"
 #include "mcu/uas.h"
 
 static struct metric m_answered = METRIC_COUNTER("conclave_mcu_calls_answered_total", "INVITEs answered 200");
@@ -293,8 +294,10 @@ static int call_answering(struct call **cp, struct uas *u, struct sip_st *st, co
 			  const char *contact)
 {
 	struct call *c;
-	int err = call_alloc(&c, u, l, sip_msg_call_id(m), sip_st_to_tag(st));
+	int err;
 
+	l->may_share = pair_may_share(m, false);
+	err = call_alloc(&c, u, l, sip_msg_call_id(m), sip_st_to_tag(st));
 	if (err)
 		return err;
 	c->state        = CALL_ANSWERED;

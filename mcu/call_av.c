@@ -5,10 +5,12 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <string.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/pair.h"
 #include "mcu/uas.h"
 
 #define TONE_MUTED_HZ   350u
@@ -49,7 +51,7 @@ static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
 static int start(struct call *c, struct conf *conf)
 {
 	c->told_block = c->leg->ingress_block;
-	return mleg_alloc(&c->media, conf->room, call_id(c), on_media, c);
+	return (c->leg->may_share ? mleg_alloc_shared : mleg_alloc)(&c->media, conf->room, call_id(c), on_media, c);
 }
 
 static void stop(struct call *c)
@@ -91,7 +93,13 @@ static bool is_ms_kind(const struct sip_msg *m)
 
 static void peer(struct call *c, const struct sip_msg *m)
 {
+	int err = 0;
+
 	c->ms_kind = is_ms_kind(m);
+	if (c->media && mleg_shared(c->media) && !str_empty(sip_msg_body(m)) && !pair_may_share(m, true))
+		err = mleg_unshare(c->media);
+	if (err)
+		log_warn(leg, "call %s: no port pair of its own: %s", call_id(c), strerror(-err));
 }
 
 /* --- descriptions */

@@ -52,7 +52,7 @@ struct leg {
 	char        *endpoint, *joining, *when;
 	char        *kept;                   /* our state of the dialog, for the focus to keep */
 	enum leg_state state;
-	bool         any_media;
+	bool         any_media, may_share;   /* plain RTP, too; a port pair with others (pair.h) */
 	bool         may_send, may_recv;     /* rights of the participant */
 	bool         ingress_block, egress_block;
 	bool         peer_send, peer_recv;   /* what his SDP says: hold */
