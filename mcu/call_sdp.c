@@ -9,6 +9,7 @@
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/chat/mime.h"
 #include "mcu/uas.h"
 
 static struct metric m_refused = METRIC_COUNTER("conclave_mcu_sdp_refused_total", "Offers that were refused");
@@ -41,11 +42,28 @@ static void refuse(struct call *c, struct sip_st *st, enum nego_fault f)
 		   nego_fault_text(f));
 }
 
-static bool is_sdp(const struct sip_msg *m)
+static bool has_candidates(struct str s)
 {
-	struct str ctype = sip_msg_hdr(m, "Content-Type", 0);
+	return s.l && memmem(s.p, s.l, "a=candidate:", 12);
+}
 
-	return str_ieq(str_trim(str_cut(&ctype, ';')), STR("application/sdp"));
+/* The description of a body, STR_NULL: it has none. Communicator's family wraps it into a multipart/alternative beside
+ * one for older servers, which is empty but for a refused line: the last one with candidates counts, else the last. */
+static struct str sdp_of(const struct sip_msg *m)
+{
+	struct str ctype = sip_msg_hdr(m, "Content-Type", 0), body = sip_msg_body(m), found = STR_NULL;
+	struct mime_part parts[MIME_MAX_PARTS];
+	unsigned n = 0;
+
+	if (mime_is(ctype, "application/sdp"))
+		return body;
+	if (!mime_is(ctype, "multipart/alternative") || mime_parts(parts, &n, ctype, body))
+		return STR_NULL;
+	for (unsigned i = 0; i < n; i++)
+		if (mime_is(parts[i].ctype, "application/sdp") &&
+		    (has_candidates(parts[i].body) || !has_candidates(found)))
+			found = parts[i].body;
+	return found;
 }
 
 static bool wrong_type(struct call *c, struct sip_st *st)
@@ -64,8 +82,11 @@ bool call_sdp_in(struct call *c, struct sip_st *st, const struct sip_msg *m, con
 	*ctype = NULL;
 	if (str_empty(body) && update)
 		return true;
-	if (!str_empty(body) && !is_sdp(m))
-		return wrong_type(c, st);
+	if (!str_empty(body)) {
+		body = sdp_of(m);
+		if (str_empty(body))
+			return wrong_type(c, st);
+	}
 	f = str_empty(body) ? c->kind->offer(c) : c->kind->answer(c, body);
 	if (f != NEGO_OK) {
 		refuse(c, st, f);

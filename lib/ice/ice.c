@@ -6,8 +6,7 @@
  * us to send to others.
  */
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include "lib/base/mem.h"
 #include "lib/ice/ice.h"
@@ -42,7 +41,7 @@ struct ice {
 	enum ice_form    form;
 	uint8_t          user[RAW];
 	size_t           nuser;
-	struct stun_key  key;
+	struct stun_key  key, text_key;      /* draft 6: libnice returns a check with the text of our password as key */
 	unsigned         npeers;
 	struct peer      peer[ICE_PEERS];
 	uint8_t          tid[12];            /* of our checks: a secret prefix, then the component */
@@ -110,6 +109,18 @@ static int decode_pair(uint8_t *user, size_t *nuser, struct stun_key *key, const
 	return n > 0 && k > 0 ? 0 : -EINVAL;
 }
 
+/* As text with its padding, which the SDP leaves out */
+static void text_key(struct stun_key *key, const char *pwd)
+{
+	char text[ICE_TEXT + 4];
+	int n = snprintf(text, sizeof(text) - 3, "%s", pwd);
+
+	while (n % 4)
+		text[n++] = '=';
+	stun_key_init(key, text, (size_t)n);
+	explicit_bzero(text, sizeof(text));
+}
+
 static int take_credentials(struct ice *i, const struct ice_prm *prm)
 {
 	int err;
@@ -121,6 +132,7 @@ static int take_credentials(struct ice *i, const struct ice_prm *prm)
 		return i->nuser && prm->pwd[0] ? 0 : -EINVAL;
 	}
 	err = decode_pair(i->user, &i->nuser, &i->key, prm->user, prm->pwd);
+	text_key(&i->text_key, prm->pwd);
 	for (unsigned k = 0; !err && k < prm->npeers && k < ICE_PEERS; k++) {
 		struct peer *p = &i->peer[i->npeers];
 
@@ -278,19 +290,19 @@ static void echo_user(struct stun_out *o, const struct stun_msg *m)
 		stun_attr_u32(o, STUN_MS_VERSION, 2);
 }
 
-static size_t success(struct ice *i, const struct stun_msg *m, enum stun_dialect d, const union ice_addr *from,
-		      uint8_t *out, size_t room)
+static size_t success(const struct stun_msg *m, const struct stun_key *key, enum stun_dialect d,
+		      const union ice_addr *from, uint8_t *out, size_t room)
 {
 	struct stun_out o;
 
 	stun_begin(&o, out, room, d, STUN_SUCCESS, m->id);
 	stun_attr_mapped(&o, from);
 	echo_user(&o, m);
-	return stun_end(&o, &i->key);
+	return stun_end(&o, key);
 }
 
-static size_t failure(struct ice *i, const struct stun_msg *m, enum stun_dialect d, unsigned code, const char *why,
-		      uint8_t *out, size_t room)
+static size_t failure(const struct stun_msg *m, const struct stun_key *key, enum stun_dialect d, unsigned code,
+		      const char *why, uint8_t *out, size_t room)
 {
 	uint8_t v[2] = { (uint8_t)(m->unknown >> 8), (uint8_t)m->unknown };
 	struct stun_out o;
@@ -300,7 +312,7 @@ static size_t failure(struct ice *i, const struct stun_msg *m, enum stun_dialect
 	if (code == 420)
 		stun_attr(&o, STUN_UNKNOWN_ATTRIBUTES, v, sizeof(v));
 	echo_user(&o, m);
-	return stun_end(&o, &i->key);
+	return stun_end(&o, key);
 }
 
 /* "ours:theirs"; in draft 6 "ours:COMPONENT:theirs:COMPONENT", names decoded. What a peer-reflexive peer calls itself
@@ -310,20 +322,25 @@ static bool for_us(const struct ice *i, const struct stun_msg *m)
 	return m->user.l > i->nuser && !memcmp(m->user.p, i->user, i->nuser) && m->user.p[i->nuser] == ':';
 }
 
-static bool authentic(const struct ice *i, const struct stun_msg *m, enum stun_dialect *d)
+/* The key that the message was made with, NULL: none of ours */
+static const struct stun_key *authentic(const struct ice *i, const struct stun_msg *m, enum stun_dialect *d)
 {
 	enum stun_dialect first, second;
 
 	if (i->form == ICE_DRAFT6) {
 		*d = STUN_RFC3489;
-		return !m->cookie && stun_authentic(m, &i->key, STUN_RFC3489);
+		if (m->cookie || stun_authentic(m, &i->key, STUN_RFC3489))
+			return m->cookie ? NULL : &i->key;
+		return stun_authentic(m, &i->text_key, STUN_RFC3489) ? &i->text_key : NULL;
 	}
 	if (!m->cookie)
-		return false;
+		return NULL;
 	first  = m->ms ? STUN_MSICE2 : STUN_RFC5389;
 	second = m->ms ? STUN_RFC5389 : STUN_MSICE2;
 	*d = stun_authentic(m, &i->key, first) ? first : second;
-	return (*d == first || stun_authentic(m, &i->key, second)) && stun_fingerprint_ok(m, *d);
+	if (*d != first && !stun_authentic(m, &i->key, second))
+		return NULL;
+	return stun_fingerprint_ok(m, *d) ? &i->key : NULL;
 }
 
 static int peer_of(const struct ice *i, unsigned comp, const struct stun_msg *m)
@@ -357,17 +374,20 @@ static size_t request(struct ice *i, unsigned comp, const struct stun_msg *m, co
 		      size_t room, int64_t now, unsigned *news)
 {
 	struct comp *c = &i->comp[comp];
-	enum stun_dialect d;
+	const struct stun_key *key = NULL;
+	enum stun_dialect d = STUN_RFC5389;
 
-	if (!for_us(i, m) || !authentic(i, m, &d)) {
+	if (for_us(i, m))
+		key = authentic(i, m, &d);
+	if (!key) {
 		i->st.foreign++;
 		return 0;
 	}
 	if (d != STUN_RFC3489 && m->unknown)
-		return failure(i, m, d, 420, "Unknown Attribute", out, room);
+		return failure(m, key, d, 420, "Unknown Attribute", out, room);
 	if (m->controlled) {
 		i->st.conflicts++;
-		return failure(i, m, d, 487, "Role Conflict", out, room);
+		return failure(m, key, d, 487, "Role Conflict", out, room);
 	}
 	i->st.checks++;
 	*news = ICE_ALIVE;
@@ -375,7 +395,7 @@ static size_t request(struct ice *i, unsigned comp, const struct stun_msg *m, co
 		*news |= ICE_WAY;
 	if (wants_return(i, comp, m, from))
 		*news |= ICE_RETURN;
-	return success(i, m, d, from, out, room);
+	return success(m, key, d, from, out, room);
 }
 
 /* --- our own check, of draft 6: back to where one came from */
