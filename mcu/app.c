@@ -17,6 +17,7 @@
 #include "lib/sip/sip.h"
 #include "lib/tls/tls.h"
 #include "mcu/app.h"
+#include "mcu/dialout.h"
 #include "mcu/factory.h"
 #include "mcu/notify.h"
 #include "mcu/uas.h"
@@ -38,7 +39,7 @@ static bool all_told(const struct app *a)
 		if (!factory_idle(s->factory))
 			return false;
 	}
-	return true;
+	return dialouts_idle(a);
 }
 
 static void on_stop(void *arg)
@@ -114,7 +115,8 @@ static void on_sweep(void *arg)
 
 static int focus_client(struct http_cli **cp, struct app *a)
 {
-	struct http_tls tls = { a->cfg.cert, a->cfg.key, a->cfg.ca, a->cfg.focus_names };
+	struct http_tls tls = { .cert_file = a->cfg.cert, .key_file = a->cfg.key, .ca_file = a->cfg.ca,
+				.peer_names = a->cfg.focus_names };
 	struct http_cli_prm prm = { .loop = a->loop, .tls = &tls };
 
 	return http_cli_alloc(cp, &prm);
@@ -285,6 +287,7 @@ void app_stop(struct app *a)
 	a->metrics   = mem_deref(a->metrics);
 	a->http      = mem_deref(a->http);
 	a->uas       = mem_deref(a->uas);
+	dialouts_stop(a);
 	services_stop(a);
 	a->focus     = mem_deref(a->focus);
 	a->old_focus = mem_deref(a->old_focus);

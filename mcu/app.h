@@ -32,6 +32,7 @@ struct app {
 	unsigned           nservices;
 	char               instance[17];        /* of this start, in every health report */
 	struct uas        *uas;
+	LIST_HEAD(, dialout) dialouts;          /* dialout.h */
 	struct jsonsock   *admin;
 	struct tmr         sweep, stop;
 	bool               draining;

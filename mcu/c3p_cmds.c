@@ -7,19 +7,18 @@
 #include <errno.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "lib/c3p/info.h"
 #include "lib/c3p/uri.h"
-#include "mcu/c3p_srv.h"
+#include "mcu/c3p_cmds.h"
 #include "mcu/factory.h"
 #include "mcu/infodoc.h"
 #include "mcu/notify.h"
 
-static bool is_true(const char *s)
+bool c3p_is_true(const char *s)
 {
 	return cstr_ieq(s, "true") || cstr_eq(s, "1");
 }
 
-static const char *text_of(const struct xml_node *n, const char *name)
+const char *c3p_text_of(const struct xml_node *n, const char *name)
 {
 	return xml_text(xml_child(n, NULL, name));
 }
@@ -43,13 +42,13 @@ static const char *conf_prm(struct conf_prm *p, const struct c3p_call *k, const 
 	*p = (struct conf_prm){
 		.focus_uri  = xml_attr(info, NULL, "entity"),
 		.mcu_uri    = xml_attr(xml_child(views, NULL, "entity-view"), NULL, "entity"),
-		.subject    = text_of(xml_child(info, NULL, "conference-description"), "subject"),
-		.notify_url = text_of(info, "notifyUrl"),
-		.locked     = is_true(text_of(xml_child(info, NULL, "conference-state"), "locked")),
+		.subject    = c3p_text_of(xml_child(info, NULL, "conference-description"), "subject"),
+		.notify_url = c3p_text_of(info, "notifyUrl"),
+		.locked     = c3p_is_true(c3p_text_of(xml_child(info, NULL, "conference-state"), "locked")),
 		.max_legs   = limit_of(info),
 	};
 	if (!p->notify_url)
-		p->notify_url = text_of(rq->cmd, "notifyUrl");
+		p->notify_url = c3p_text_of(rq->cmd, "notifyUrl");
 	if (!p->max_legs)
 		p->max_legs = limit_of(rq->cmd);
 	if (!p->mcu_uri)
@@ -107,23 +106,23 @@ static const char *on_delete_conference(struct c3p_call *k)
 
 static const char *on_lock(struct c3p_call *k)
 {
-	const char *v = text_of(k->rq->cmd, "locked");
+	const char *v = c3p_text_of(k->rq->cmd, "locked");
 
 	if (!v)
 		return "requestMalformed";
-	conf_lock(k->conf, is_true(v));
+	conf_lock(k->conf, c3p_is_true(v));
 	return NULL;
 }
 
 static const char *on_announcements(struct c3p_call *k)
 {
-	const char *v = text_of(k->rq->cmd, "enabled");
+	const char *v = c3p_text_of(k->rq->cmd, "enabled");
 
 	if (!k->conf->room)
 		return "notSupported";
 	if (!v)
 		return "requestMalformed";
-	conf_set_tones(k->conf, is_true(v));
+	conf_set_tones(k->conf, c3p_is_true(v));
 	return NULL;
 }
 
@@ -145,19 +144,6 @@ static void write_health(struct c3p_call *k, struct xmlw *w)
 
 /* --- users */
 
-/* Filters given by name win; a bare status means the filters that lead to it. */
-static void filters_of(const struct c3p_media *m, bool *in, bool *out)
-{
-	if (!m->ingress && !m->egress && m->status) {
-		*in  = cstr_ieq(m->status, "recvonly") || cstr_ieq(m->status, "inactive");
-		*out = cstr_ieq(m->status, "sendonly") || cstr_ieq(m->status, "inactive");
-	}
-	if (m->ingress)
-		*in = cstr_ieq(m->ingress, "block");
-	if (m->egress)
-		*out = cstr_ieq(m->egress, "block");
-}
-
 /* In an announcement a media status is a right: it bounds the direction in every answer. */
 static void media_of(struct expect_prm *p, const struct c3p_endpoint *e)
 {
@@ -176,21 +162,19 @@ static void media_of(struct expect_prm *p, const struct c3p_endpoint *e)
 
 static const char *expect_prm(struct expect_prm *p, struct c3p_user *u, struct c3p_endpoint *e, const struct xml_node *cmd)
 {
-	const struct xml_node *user = xml_child(cmd, NULL, "user"), *ticket = xml_child(cmd, NULL, "ticket");
+	const struct xml_node *user = xml_child(cmd, NULL, "user"), *endpoint = xml_child(user, NULL, "endpoint");
+	const struct xml_node *ticket = xml_child(cmd, NULL, "ticket"), *dial = xml_child(cmd, NULL, "dialout");
 
-	if (!user || !ticket || c3p_user_decode(u, user) ||
-	    !xml_child(user, NULL, "endpoint") || c3p_endpoint_decode(e, xml_child(user, NULL, "endpoint")))
+	if (!user || !endpoint || c3p_user_decode(u, user) || c3p_endpoint_decode(e, endpoint))
 		return "requestMalformed";
 	*p = (struct expect_prm){
 		.entity = u->entity, .display = u->display_text, .role = u->role, .endpoint = e->entity,
 		.joining = e->joining_method, .ticket = xml_attr(ticket, NULL, "value"),
 		.call_id = xml_attr(ticket, NULL, "callId"),
-		.any_media = cstr_ieq(xml_attr(ticket, NULL, "media"), "any"),
+		.any_media = cstr_ieq(xml_attr(ticket ? ticket : dial, NULL, "media"), "any"),
 	};
-	if (!p->ticket || !*p->ticket || !p->call_id || !*p->call_id || !p->entity || !*p->entity)
+	if (!p->entity || !*p->entity)
 		return "requestMalformed";
-	if (cstr_ieq(e->joining_method, "dialed-out"))
-		return "notSupported";
 	media_of(p, e);
 	return NULL;
 }
@@ -203,6 +187,10 @@ static const char *on_add_user(struct c3p_call *k)
 	const char *reason = expect_prm(&p, &u, &e, k->rq->cmd);
 	int err;
 
+	if (!reason && cstr_ieq(e.joining_method, "dialed-out"))
+		return c3p_dial_out(k, &p, &e);
+	if (!reason && (!p.ticket || !*p.ticket || !p.call_id || !*p.call_id))
+		reason = "requestMalformed";
 	if (reason)
 		return reason;
 	err = conf_expect(&k->leg, k->conf, &p);
@@ -234,30 +222,29 @@ static const char *on_delete_user(struct c3p_call *k)
 
 static const char *on_roles(struct c3p_call *k)
 {
-	const char *role = text_of(xml_child(k->rq->cmd, NULL, "user-roles"), "entry");
+	const char *role = c3p_text_of(xml_child(k->rq->cmd, NULL, "user-roles"), "entry");
 
 	if (!role)
-		role = text_of(xml_child(k->rq->cmd, NULL, "roles"), "entry");
+		role = c3p_text_of(xml_child(k->rq->cmd, NULL, "roles"), "entry");
 	if (!role || !*role)
 		return "requestMalformed";
 	return user_set_role(k->user, role) ? "serverBusy" : NULL;
 }
 
-static const char *on_modify_media(struct c3p_call *k)
+static const char *on_endpoint_role(struct c3p_call *k)
 {
-	const struct xml_node *n = xml_child(k->rq->cmd, NULL, "media");
-	struct c3p_media m;
-	bool in = k->leg->ingress_block, out = k->leg->egress_block;
+	const char *role = c3p_text_of(xml_child(k->rq->cmd, NULL, "roles"), "entry");
 
-	if (!k->conf->room)
-		return "notSupported";
-	if (!n || c3p_media_decode(&m, n) || (!m.ingress && !m.egress && !m.status))
-		return "requestMalformed";
-	if (!cstr_eq(m.id, k->rq->keys.media_id) || (m.type && !cstr_ieq(m.type, "audio")))
-		return "mediaDoesntExist";
-	filters_of(&m, &in, &out);
-	leg_filter(k->leg, in, out);
-	return NULL;
+	if (!cstr_ieq(role, "presenter") && !cstr_ieq(role, "attendee"))
+		return "invalidRole";
+	return leg_set_role(k->leg, role) ? "serverBusy" : NULL;
+}
+
+static const char *on_modify_user(struct c3p_call *k)
+{
+	const char *name = c3p_text_of(xml_child(k->rq->cmd, NULL, "user"), "display-text");
+
+	return name && user_set_display(k->user, name) ? "serverBusy" : NULL;
 }
 
 static const struct c3p_cmd cmds[] = {
@@ -270,7 +257,13 @@ static const struct c3p_cmd cmds[] = {
 	{ "addUser",                      on_add_user,          NEEDS_CONF,    NULL },
 	{ "deleteUser",                   on_delete_user,       NEEDS_USER,    NULL },
 	{ "modifyUserRoles",              on_roles,             NEEDS_USER,    NULL },
-	{ "modifyEndpointMedia",          on_modify_media,      NEEDS_MEDIA,   NULL },
+	{ "modifyUser",                   on_modify_user,       NEEDS_USER,    NULL },
+	{ "modifyEndpointRole",           on_endpoint_role,     NEEDS_LEG,     NULL },
+	{ "modifyEndpointMedia",          c3p_modify_media,     NEEDS_MEDIA,   NULL },
+	{ "addEndpointMedia",             c3p_add_media,        NEEDS_LEG,     NULL },
+	{ "deleteEndpointMedia",          c3p_delete_media,     NEEDS_MEDIA,   NULL },
+	{ "modifyUsersMediaFilters",      c3p_media_filters,    NEEDS_CONF,    NULL },
+	{ "modifyConference",             c3p_modify_conference, NEEDS_CONF,   NULL },
 	{ "ping",                         on_nothing,           NEEDS_NOTHING, write_health },
 };
 

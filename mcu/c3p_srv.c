@@ -2,7 +2,8 @@
 /* c3p_srv.c - the HTTPS server for the focus: envelope, keys, answer
  *
  * POST /LiveServer/AVMCU/, /LiveServer/IMMCU/ -> the service -> c3p_req_decode() -> table row -> conference, user, leg by the keys -> the command -> a
- * response in the same breath: every command here is done when it is answered.
+ * response in the same breath: every command is done when it is answered,
+ * but dial-out, which is `pending` then (dialout.h).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -64,7 +65,8 @@ static int respond(struct buf *b, struct c3p_call *k, const struct c3p_cmd *cmd,
 	struct xmlw w;
 
 	if (reason || !cmd->write)
-		return c3p_simple_response(b, &env, reason ? C3P_FAILURE : C3P_SUCCESS, rq->command, reason, NULL);
+		return c3p_simple_response(b, &env, reason ? C3P_FAILURE : k->pending ? C3P_PENDING : C3P_SUCCESS,
+					   rq->command, reason, NULL);
 	c3p_begin_response(&w, b, &env, C3P_SUCCESS, NULL);
 	xmlw_start(&w, cmd->name);
 	cmd->write(k, &w);
@@ -148,7 +150,8 @@ static void on_request(struct http_req *hr, void *arg)
 
 int c3p_srv_start(struct app *a)
 {
-	struct http_tls tls = { a->cfg.cert, a->cfg.key, a->cfg.ca, a->cfg.focus_names };
+	struct http_tls tls = { .cert_file = a->cfg.cert, .key_file = a->cfg.key, .ca_file = a->cfg.ca,
+				.peer_names = a->cfg.focus_names };
 	struct http_srv_prm prm = {
 		.loop = a->loop, .bind = a->cfg.http_bind, .port = (uint16_t)a->cfg.http_port, .tls = &tls,
 		.reqcb = on_request, .arg = a,

@@ -12,6 +12,7 @@ struct c3p_call {                            /* one command being handled */
 	struct conf          *conf;          /* as the command's table row needs them */
 	struct user          *user;
 	struct leg           *leg;
+	bool                  pending;       /* a success is not the end of it */
 };
 enum c3p_needs { NEEDS_NOTHING, NEEDS_CONF, NEEDS_USER, NEEDS_LEG, NEEDS_MEDIA };
 typedef const char *(c3p_cmd_cb)(struct c3p_call *k);                  /* NULL: success; else the reason */

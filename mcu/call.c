@@ -163,7 +163,10 @@ static const struct leg_ops ops = { on_leg_end, on_leg_filter };
 
 void call_attach(struct call *c)
 {
-	leg_attach(c->leg, &ops, c);
+	if (c->state == CALL_CALLING)
+		leg_dialing(c->leg, &ops, c);
+	else
+		leg_attach(c->leg, &ops, c);
 }
 
 /* --- what the focus keeps of a dialog */

@@ -104,6 +104,7 @@ struct call_dial_prm {
 };
 int  call_dial(struct uas *u, const struct call_dial_prm *prm);
 void call_dial_stop(struct call *c, enum leg_end why); /* CANCEL; for call.c */
+void call_dial_late(struct call *c);                   /* it rang too long; for call_timer.c */
 
 /* --- call_timer.c: session timer */
 bool call_timer_in(struct call *c, struct sip_st *st, const struct sip_msg *m);     /* false: refused and answered */

@@ -135,7 +135,9 @@ static void on_tmr(void *arg)
 {
 	struct call *c = arg;
 
-	if (c->se.peer_refreshes || !c->se.interval_s) {
+	if (c->state == CALL_CALLING) {
+		call_dial_late(c);
+	} else if (c->se.peer_refreshes || !c->se.interval_s) {
 		log_info(leg, "call %s: not refreshed within %u s", call_id(c), c->se.interval_s);
 		call_end(c, LEG_END_TIMER);
 	} else if (c->out || c->waiting) {

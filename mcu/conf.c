@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "mcu/conf.h"
+#include "mcu/rules.h"
 
 #define AWAIT_MS (TICKET_MS + 1000)          /* an INVITE that left in time may still be on its way */
 
@@ -77,6 +78,8 @@ static void conf_destructor(void *arg)
 	mem_deref(c->room);
 	mem_deref(c->chat);
 	mem_deref(c->report);
+	for (unsigned i = 0; i < CONF_RULES; i++)
+		mem_deref(c->rules[i]);
 	mem_deref(c->key);
 	mem_deref(c->id);
 	mem_deref(c->org);
@@ -202,6 +205,11 @@ void conf_set_tones(struct conf *c, bool on)
 		mroom_tones(c->room, on);
 }
 
+int conf_set_subject(struct conf *c, const char *subject)
+{
+	return replace(&c->subject, subject);
+}
+
 void conf_changed(struct conf *c)
 {
 	if (c->set && c->set->changedcb)
@@ -271,7 +279,18 @@ static int user_get(struct user **up, struct conf *c, const struct expect_prm *p
 
 int user_set_role(struct user *u, const char *role)
 {
-	return replace(&u->role, role);
+	int err = replace(&u->role, role);
+	struct leg *l;
+
+	if (!err)
+		TAILQ_FOREACH(l, &u->legs, te)
+			rules_apply(l);
+	return err;
+}
+
+int user_set_display(struct user *u, const char *display)
+{
+	return replace(&u->display, display);
 }
 
 static void user_unused(struct user *u)
@@ -290,6 +309,7 @@ static void leg_destructor(void *arg)
 	mem_deref(l->joining);
 	mem_deref(l->when);
 	mem_deref(l->kept);
+	mem_deref(l->role);
 }
 
 static char *now_text(void)
@@ -335,6 +355,7 @@ static int leg_add(struct leg **lp, struct conf *c, struct user *u, const struct
 	TAILQ_INSERT_TAIL(&u->legs, l, te);
 	c->nlegs++;
 	c->set->nlegs++;
+	rules_apply(l);
 	*lp = l;
 	return 0;
 }
@@ -388,6 +409,23 @@ int conf_expect(struct leg **lp, struct conf *c, const struct expect_prm *prm)
 	l->awaited_ms = now;
 	*lp = l;
 	return 0;
+}
+
+int conf_dial(struct leg **lp, struct conf *c, const struct expect_prm *prm)
+{
+	struct user *u;
+	int err = user_get(&u, c, prm);
+
+	if (err)
+		return err;
+	if (user_leg(u, prm->endpoint))
+		return -EEXIST;
+	err = leg_add(lp, c, u, prm);
+	if (err)
+		user_unused(u);
+	else
+		(*lp)->any_media = prm->any_media;
+	return err;
 }
 
 unsigned conf_user_end(struct user *u, enum leg_end why)

@@ -53,6 +53,8 @@ struct user {
 	UT_hash_handle hh;
 };
 
+#define CONF_RULES 3
+struct rule;
 struct conf {
 	struct conf_set *set;                /* NULL: ended */
 	char            *key;                /* user@domain:id in lower case */
@@ -62,6 +64,7 @@ struct conf {
 	unsigned         nlegs, max_legs;    /* max 0: no bound of its own */
 	struct mroom    *room;               /* audio-video, else NULL */
 	struct chat_room *chat;              /* chat, else NULL */
+	struct rule     *rules[CONF_RULES];  /* rules.c; NULL: none */
 	struct report   *report;
 	void            *notifier;           /* of notify.c, reference */
 	struct user     *users;              /* by entity */
@@ -82,6 +85,7 @@ void conf_end(struct conf *c, enum leg_end why);       /* ends its legs and drop
 void conf_end_all(struct conf_set *s, enum leg_end why);
 void conf_lock(struct conf *c, bool locked);
 void conf_set_tones(struct conf *c, bool on);
+int  conf_set_subject(struct conf *c, const char *subject);
 void conf_changed(struct conf *c);                     /* for leg.c */
 
 struct expect_prm {                          /* an announced leg */
@@ -94,9 +98,11 @@ struct expect_prm {                          /* an announced leg */
 /* The user is made when needed. A leg with that endpoint is renewed: its next INVITE replaces the running one.
  * -EBUSY: no room here, -EEXIST: the ticket is another leg's. */
 int  conf_expect(struct leg **lp, struct conf *c, const struct expect_prm *prm);
+int  conf_dial(struct leg **lp, struct conf *c, const struct expect_prm *prm);      /* a leg to call; -EBUSY, -EEXIST */
 struct user *conf_user(struct conf *c, const char *entity);
 struct leg  *user_leg(struct user *u, const char *endpoint);
 int  user_set_role(struct user *u, const char *role);
+int  user_set_display(struct user *u, const char *display);
 unsigned conf_user_end(struct user *u, enum leg_end why);   /* every leg; returns how many; u may be gone */
 void conf_drop_leg(struct leg *l);                     /* for leg.c: takes it out, its user with the last one */
 void conf_sweep(struct conf_set *s);                   /* announced legs that never came; every second */

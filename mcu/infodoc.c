@@ -17,6 +17,16 @@ static const char *dir_name(bool sends, bool receives)
 	return names[sends][receives];
 }
 
+static const char *status_of(const struct leg *l)
+{
+	switch (l->state) {
+	case LEG_CONNECTED: return "connected";
+	case LEG_DIALING:   return "dialing-out";
+	case LEG_ALERTING:  return "alerting";
+	default:            return "dialing-in";
+	}
+}
+
 static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 {
 	const struct service_kind *k = l->user->conf->set->kind;
@@ -27,7 +37,8 @@ static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 		.entity         = l->endpoint,
 		.session_type   = k->name,
 		.state          = "full",
-		.status         = l->state == LEG_CONNECTED ? "connected" : "dialing-in",
+		.status         = status_of(l),
+		.role           = l->role,
 		.joining_method = l->joining,
 		.joining_when   = l->when,
 		.leg            = l->kept,
@@ -39,7 +50,7 @@ static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 		.type    = k->medium,
 		.label   = c3p_media_label(k->medium),
 		.status  = dir_name(sends, receives),
-		.state   = "connected",
+		.state   = status_of(l),
 		.ingress = l->ingress_block ? "block" : "unblock",
 		.egress  = l->egress_block ? "block" : "unblock",
 	};
@@ -80,7 +91,7 @@ static bool on_item(const struct report_item *it, void *arg)
 		return false;
 	u = conf_user(wr->c, it->user);
 	l = u ? user_leg(u, it->endpoint) : NULL;
-	if (l && (l->state == LEG_CONNECTED || l->state == LEG_ANSWERED))
+	if (l && (leg_shown(l) || l->state == LEG_ANSWERED))
 		endpoint(&e, l);
 	to_user(wr, it->user);
 	c3p_endpoint_encode(wr->w, false, &e);
@@ -135,7 +146,7 @@ static bool user_full(struct xmlw *w, const struct user *u)
 	TAILQ_FOREACH(l, &u->legs, te) {
 		struct c3p_endpoint e;
 
-		if (l->state != LEG_CONNECTED)
+		if (!leg_shown(l))
 			continue;
 		if (!any)
 			user_open(w, u->entity);
@@ -153,7 +164,7 @@ static void mark_all(struct conf *c, const struct user *u)
 	struct leg *l;
 
 	TAILQ_FOREACH(l, &u->legs, te)
-		if (l->state == LEG_CONNECTED)
+		if (leg_shown(l))
 			report_mark(c->report, u->entity, l->endpoint, REPORT_STATE);
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* leg.c - states of a leg, see leg.h
  *
- * ANNOUNCED -(leg_attach)-> ANSWERED -(leg_connected)-> CONNECTED -> GONE. Only a leg whose call is the one that
+ * ANNOUNCED -(leg_attach)-> ANSWERED -(leg_connected)-> CONNECTED -> GONE; a call that starts here: ANNOUNCED
+ * -(leg_dialing)-> DIALING -(leg_alerting)-> ALERTING -(leg_connected)-> CONNECTED. Only a leg whose call is the one that
  * reports is changed: a replaced call that ends late does not touch its successor.
  */
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "mcu/conf.h"
+#include "mcu/rules.h"
 
 #define STAR_MS 3000u
 
@@ -28,16 +30,21 @@ const char *leg_end_method(enum leg_end why)
 
 const char *leg_state_name(enum leg_state s)
 {
-	static const char *const names[] = { "announced", "answered", "connected", "gone" };
+	static const char *const names[] = { "announced", "dialing", "alerting", "answered", "connected", "gone" };
 
 	return (unsigned)s < sizeof(names) / sizeof(names[0]) ? names[s] : "";
+}
+
+bool leg_shown(const struct leg *l)
+{
+	return l->state == LEG_DIALING || l->state == LEG_ALERTING || l->state == LEG_CONNECTED;
 }
 
 static void changed(struct leg *l, enum report_what what)
 {
 	struct conf *c = l->user ? l->user->conf : NULL;
 
-	if (!c || (l->state != LEG_CONNECTED && l->state != LEG_GONE))
+	if (!c || (!leg_shown(l) && l->state != LEG_GONE))
 		return;
 	if (report_mark(c->report, l->user->entity, l->endpoint, what))
 		log_warn(conf, "conference %s: no memory for a change of %s", c->id, l->user->entity);
@@ -58,6 +65,22 @@ void leg_attach(struct leg *l, const struct leg_ops *ops, void *call)
 		old_ops->end(l, LEG_END_REPLACED, old);
 }
 
+void leg_dialing(struct leg *l, const struct leg_ops *ops, void *call)
+{
+	l->ops   = ops;
+	l->call  = call;
+	l->state = LEG_DIALING;
+	changed(l, REPORT_STATE);
+}
+
+void leg_alerting(struct leg *l, const void *call)
+{
+	if (l->call != call || l->state != LEG_DIALING)
+		return;
+	l->state = LEG_ALERTING;
+	changed(l, REPORT_STATE);
+}
+
 void leg_detach(struct leg *l, const void *call)
 {
 	if (l->call == call)
@@ -66,7 +89,7 @@ void leg_detach(struct leg *l, const void *call)
 
 void leg_connected(struct leg *l, const void *call)
 {
-	if (l->call != call || l->state != LEG_ANSWERED)
+	if (l->call != call || (l->state != LEG_ANSWERED && l->state != LEG_DIALING && l->state != LEG_ALERTING))
 		return;
 	l->state = LEG_CONNECTED;
 	changed(l, REPORT_STATE);
@@ -138,6 +161,15 @@ void leg_keep(struct leg *l, char *kept)
 		changed(l, REPORT_STATE);
 }
 
+int leg_set_role(struct leg *l, const char *role)
+{
+	int err = cstr_set(&l->role, role);
+
+	if (!err)
+		changed(l, REPORT_STATE);
+	return err;
+}
+
 void leg_talk(struct leg *l, bool talking)
 {
 	if (l->talking == talking)
@@ -164,8 +196,10 @@ void leg_digit(struct leg *l, int digit, uint64_t now_ms)
 	bool star = l->star_ms && now_ms - l->star_ms <= STAR_MS;
 
 	l->star_ms = digit == '*' ? now_ms : 0;
-	if (star && digit == '6')
-		leg_filter(l, !l->ingress_block, l->egress_block);
+	if (!star || digit != '6' || (l->ingress_block && !rules_may_own(l)))
+		return;
+	l->ingress_by_rule = false;
+	leg_filter(l, !l->ingress_block, l->egress_block);
 }
 
 void leg_roster_dir(const struct leg *l, bool *sends, bool *receives)

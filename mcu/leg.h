@@ -27,6 +27,7 @@ struct conf;
 	X(NO_ACK,   "the answer was not acknowledged",     "failed") \
 	X(REPLACED, "another call of the same endpoint",   "departed") \
 	X(REFUSED,  "the call was refused",                "failed") \
+	X(UNANSWERED, "the call to it was not answered",   "failed") \
 	X(NO_SHOW,  "announced, but no call came",         "failed") \
 	X(DEAD,     "the client does not answer any more", "failed") \
 	X(FAILED,   "the call failed",                     "failed")
@@ -39,7 +40,7 @@ enum leg_end {
 const char *leg_end_text(enum leg_end why);
 const char *leg_end_method(enum leg_end why);          /* RFC 4575 disconnection-method */
 
-enum leg_state { LEG_ANNOUNCED, LEG_ANSWERED, LEG_CONNECTED, LEG_GONE };
+enum leg_state { LEG_ANNOUNCED, LEG_DIALING, LEG_ALERTING, LEG_ANSWERED, LEG_CONNECTED, LEG_GONE };
 const char *leg_state_name(enum leg_state s);
 
 struct leg_ops {
@@ -50,11 +51,13 @@ struct leg_ops {
 struct leg {
 	struct user *user;                   /* borrowed; NULL: gone */
 	char        *endpoint, *joining, *when;
+	char        *role;                   /* of this endpoint alone, NULL: the user's */
 	char        *kept;                   /* our state of the dialog, for the focus to keep */
 	enum leg_state state;
 	bool         any_media, may_share;   /* plain RTP, too; a port pair with others (pair.h) */
 	bool         may_send, may_recv;     /* rights of the participant */
 	bool         ingress_block, egress_block;
+	bool         ingress_by_rule, egress_by_rule;      /* rules.h set it */
 	bool         peer_send, peer_recv;   /* what his SDP says: hold */
 	bool         talking;
 	bool         awaited;                /* a ticket for it is out */
@@ -65,6 +68,8 @@ struct leg {
 };
 
 void leg_attach(struct leg *l, const struct leg_ops *ops, void *call);   /* its INVITE was answered; an old call is ended */
+void leg_dialing(struct leg *l, const struct leg_ops *ops, void *call);  /* our INVITE is out */
+void leg_alerting(struct leg *l, const void *call);
 void leg_refused(struct leg *l);                       /* its INVITE was refused; a running older call goes on */
 void leg_detach(struct leg *l, const void *call);      /* that call will take no more orders */
 void leg_connected(struct leg *l, const void *call);
@@ -73,6 +78,8 @@ void leg_end(struct leg *l, enum leg_end why);         /* ends the call, too */
 void leg_direction(struct leg *l, bool peer_send, bool peer_recv);
 void leg_keep(struct leg *l, char *kept);              /* takes the reference */
 void leg_talk(struct leg *l, bool talking);
+int  leg_set_role(struct leg *l, const char *role);
+bool leg_shown(const struct leg *l);                   /* in the roster */
 void leg_filter(struct leg *l, bool ingress_block, bool egress_block);
 /* A digit: `*6` within three seconds toggles the participant's own ingress filter. */
 void leg_digit(struct leg *l, int digit, uint64_t now_ms);

@@ -169,7 +169,7 @@ static struct leg *which_leg(const struct invite *in, const struct c3p_uri *uri,
 }
 
 /* Contact of the conference in the edge's domain (isfocus): a request to it reaches this server in a dialog only. */
-static char *contact_of(const struct service *s, const struct conf *c)
+char *uas_contact(const struct service *s, const struct conf *c)
 {
 	char *uri = c3p_uri_make(c->org, c->domain, s->kind->type, c->id), *line = NULL;
 
@@ -202,7 +202,7 @@ static void on_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m)
 	l = c ? which_leg(&in, &uri, c) : NULL;
 	if (!l)
 		return;
-	contact = contact_of(s, c);
+	contact = uas_contact(s, c);
 	if (contact) {
 		call_invite(u, st, m, l, contact);
 	} else {

@@ -17,6 +17,9 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg);   /*
 unsigned uas_calls(const struct uas *u);
 
 #define UAS_ALLOW "Allow: INVITE, ACK, CANCEL, BYE, UPDATE, INFO, OPTIONS\r\n"
+struct service;
+struct conf;
+char *uas_contact(const struct service *s, const struct conf *c);     /* the header line, new reference */
 /* An error with ms-diagnostics (diag > 0), a Warning with the same text, and more header lines (or NULL). */
 int  uas_refuse(struct sip_st *st, int code, int diag, const char *hdrs, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
