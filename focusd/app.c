@@ -9,6 +9,7 @@
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
 #include "focusd/notify.h"
+#include "focusd/service.h"
 #include "focusd/pin.h"
 #include "focusd/store.h"
 #include "focusd/uas.h"
@@ -198,7 +199,7 @@ static int start_store(struct app *a, char *err, size_t errsz)
 
 static const struct { const char *what; int (*start)(struct app *a); } services[] = {
 	{ "subscriptions", notify_init }, { "the SIP listener", start_sip }, { "an HTTP listener", start_http },
-	{ "the admin socket", admin_start },
+	{ "the scheduling listener", service_http_start }, { "the admin socket", admin_start },
 };
 
 int app_start(struct app *a, char *err, size_t errsz)
@@ -235,7 +236,7 @@ void app_reload(struct app *a)
 	char err[256] = "";
 
 	if (tls_ctx_reload(a->server_tls, err, sizeof(err)) || tls_ctx_reload(a->client_tls, err, sizeof(err)) ||
-	    http_srv_reload(a->http) || http_cli_reload(a->mcus))
+	    http_srv_reload(a->http) || (a->schedule && http_srv_reload(a->schedule)) || http_cli_reload(a->mcus))
 		log_error(app, "certificates not reloaded: %s", err);
 	else
 		log_info(app, "certificates reloaded");
@@ -256,7 +257,8 @@ void app_stop(struct app *a)
 	tmr_fini(&a->announce);
 	a->admin   = mem_deref(a->admin);
 	a->http    = mem_deref(a->http);
-	a->metrics = mem_deref(a->metrics);
+	a->metrics  = mem_deref(a->metrics);
+	a->schedule = mem_deref(a->schedule);
 	a->mcus    = mem_deref(a->mcus);
 	a->sip     = mem_deref(a->sip);
 	notify_fini(a);

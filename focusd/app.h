@@ -23,7 +23,7 @@ struct app {
 	struct ev_loop    *loop;
 	struct tls_ctx    *server_tls, *client_tls;
 	struct sip        *sip;
-	struct http_srv   *http, *metrics;
+	struct http_srv   *http, *metrics, *schedule;
 	struct http_cli   *mcus;             /* HTTPS client towards the MCUs */
 	struct store      *store;
 	struct seal       *seal;             /* of pass codes, pin.c */

@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* service.c - the Focus Factory: C3P scheduling commands in SERVICE (docs/c3p.md, schedule)
+/* service.c - the Focus Factory: C3P scheduling commands (docs/c3p.md, schedule)
  *
- * The caller acts on his own conferences only: the factory URI's user is the caller. Malformed is 400 without a body;
- * everything else a 200 with a C3P response, success or failure.
+ * The organizer is known when they come here: service_sip.c takes them from SERVICE requests, service_http.c from POSTs
+ * of scheduling tools. He acts on his own conferences only.
  */
 #include <errno.h>
 #include "focusd/life.h"
 #include "focusd/pin.h"
 #include "focusd/record.h"
-#include "focusd/uas.h"
+#include "focusd/service.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
+#include "lib/c3p/uri.h"
 #include "lib/tls/cms.h"
 #include "lib/tls/seal.h"
 
 static struct metric requests = METRIC_COUNTER("conclave_focus_factory_commands_total", "Scheduling commands taken");
 
 #define MAX_LIST (192u * 1024)           /* bytes of a list: it must fit into one SIP message */
-
-struct svc {
-	struct uas_req       *rq;
-	const struct c3p_req *req;
-	struct str            organizer, domain;
-};
 
 static void reply_begin(const struct svc *x, struct xmlw *w, struct buf *b)
 {
@@ -38,7 +33,7 @@ static void reply_end(const struct svc *x, struct xmlw *w, struct buf *b)
 {
 	xmlw_end(w);
 	c3p_end(w);
-	answer_c3p(x->rq->app, x->rq->st, 200, b, DIAG_NONE, NULL);
+	x->reply(x, b);
 }
 
 static void fail(const struct svc *x, const char *reason)
@@ -48,12 +43,12 @@ static void fail(const struct svc *x, const char *reason)
 
 	buf_init(&b, 0);
 	c3p_simple_response(&b, &env, C3P_FAILURE, x->req->command, reason, NULL);
-	answer_c3p(x->rq->app, x->rq->st, 200, &b, DIAG_NONE, NULL);
+	x->reply(x, &b);
 }
 
 static void write_types(const struct svc *x, struct xmlw *w)
 {
-	struct str rest = str_c(x->rq->app->cfg.mcu_types);
+	struct str rest = str_c(x->app->cfg.mcu_types);
 
 	xmlw_start(w, "mcu-types");
 	while (!str_empty(rest)) {
@@ -84,7 +79,7 @@ static void on_capabilities(const struct svc *x)
 	xmlw_attr(&w, "capability-version", "0");
 	write_types(x, &w);
 	xmlw_start(&w, "anonymous-scheduling");
-	xmlw_leaf(&w, "enabled", x->rq->app->cfg.anonymous_allowed ? "true" : "false");
+	xmlw_leaf(&w, "enabled", x->app->cfg.anonymous_allowed ? "true" : "false");
 	xmlw_end(&w);
 	reply_end(x, &w, &b);
 }
@@ -111,10 +106,10 @@ static struct conf *find(const struct svc *x, const char *conf_id)
 	struct c3p_uri u;
 
 	if (conf_id && *conf_id)
-		c = conf_find(&x->rq->app->confs, x->organizer, x->domain, str_c(conf_id));
+		c = conf_find(&x->app->confs, x->organizer, x->domain, str_c(conf_id));
 	else if (*k->conf_entity && c3p_uri_decode(&u, str_c(k->conf_entity)) == 0 && str_ieq(u.user, x->organizer) &&
 	    str_ieq(u.domain, x->domain))
-		c = conf_find(&x->rq->app->confs, u.user, u.domain, u.id);
+		c = conf_find(&x->app->confs, u.user, u.domain, u.id);
 	return c && !c->removing ? c : NULL;     /* removing: gone at the end of this turn */
 }
 
@@ -122,7 +117,7 @@ static unsigned count(const struct svc *x)
 {
 	unsigned n = 0;
 
-	for (const struct conf *c = x->rq->app->confs.by_key; c; c = c->hh.next)
+	for (const struct conf *c = x->app->confs.by_key; c; c = c->hh.next)
 		n += same_organizer(x, c);
 	return n;
 }
@@ -133,7 +128,7 @@ static const char *add(const struct svc *x, const struct record *r, struct conf 
 	struct conf_prm prm = { .organizer = org, .domain = domain, .conf_id = r->conf_id, .subject = r->subject,
 				.policy = r->policy, .expiry_s = r->expiry_s, .invited = r->invited.l ? r->invited.p : "",
 				.types = r->types.p };
-	int err = org && domain ? conf_add(cp, &x->rq->app->confs, &prm) : -ENOMEM;
+	int err = org && domain ? conf_add(cp, &x->app->confs, &prm) : -ENOMEM;
 
 	mem_deref(org);
 	mem_deref(domain);
@@ -148,16 +143,16 @@ static void on_add(const struct svc *x)
 {
 	struct conf *c = NULL;
 	struct record r;
-	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"));
+	const char *why = record_decode(&r, x->app, xml_child(x->req->cmd, NULL, "conference-info"));
 
 	if (!why && find(x, r.conf_id))
 		why = "conferenceExists";
-	if (!why && count(x) >= (unsigned)x->rq->app->cfg.max_conferences)
+	if (!why && count(x) >= (unsigned)x->app->cfg.max_conferences)
 		why = "maxConferencesExceeded";
 	if (!why)
 		why = add(x, &r, &c);
-	if (!why && pin_set(x->rq->app, c, r.passcode)) {
-		conf_remove(&x->rq->app->confs, c);
+	if (!why && pin_set(x->app, c, r.passcode)) {
+		conf_remove(&x->app->confs, c);
 		why = "serverBusy";
 	}
 	record_fini(&r);
@@ -172,7 +167,7 @@ static void on_add(const struct svc *x)
 static void on_modify(const struct svc *x)
 {
 	struct record r;
-	const char *why = record_decode(&r, x->rq->app, xml_child(x->req->cmd, NULL, "conference-info"));
+	const char *why = record_decode(&r, x->app, xml_child(x->req->cmd, NULL, "conference-info"));
 	struct conf *c = r.conf_id ? find(x, r.conf_id) : NULL;
 
 	if (!why && !c)
@@ -182,7 +177,7 @@ static void on_modify(const struct svc *x)
 	if (!why && (cstr_set(&c->subject, r.subject ? r.subject : "") || cstr_set(&c->display, r.display) ||
 		     cstr_set(&c->invited, r.invited.l ? r.invited.p : "") || cstr_set(&c->types, r.types.p)))
 		why = "serverBusy";
-	if (!why && r.passcode && pin_set(x->rq->app, c, r.passcode))
+	if (!why && r.passcode && pin_set(x->app, c, r.passcode))
 		why = "serverBusy";
 	if (!why) {
 		if (!c->active || r.policy != c->policy)
@@ -192,8 +187,8 @@ static void on_modify(const struct svc *x)
 		c->record_version++;
 		c->updated_s = app_wall_s();
 		c->chg_desc  = true;
-		conf_touch(&x->rq->app->confs, c);
-		confs_changed(&x->rq->app->confs, c);
+		conf_touch(&x->app->confs, c);
+		confs_changed(&x->app->confs, c);
 	}
 	record_fini(&r);
 	if (why)
@@ -218,7 +213,7 @@ static void on_delete(const struct svc *x)
 	xmlw_end(&w);
 	reply_end(x, &w, &b);
 	log_info(conf, "%s: deleted", c->key);
-	life_remove(x->rq->app, c);
+	life_remove(x->app, c);
 }
 
 /* The organizer gets his pass code back, encrypted for the certificate that he sends. */
@@ -231,7 +226,7 @@ static const char *passcode_for(const struct svc *x, const struct conf *c, char 
 	*out = NULL;
 	if (!cert || !c->pin)
 		return NULL;
-	err = pin_open(x->rq->app, c, &plain);
+	err = pin_open(x->app, c, &plain);
 	if (!err)
 		err = cms_encrypt_for(out, str_c(cert), str_c(plain));
 	seal_wipe(plain);
@@ -264,7 +259,7 @@ static void on_encryption_key(const struct svc *x)
 
 	reply_begin(x, &w, &b);
 	xmlw_start(&w, "msci:encryption-key");
-	xmlw_leaf(&w, "msci:x509-certificate", cms_cert(x->rq->app->cms));
+	xmlw_leaf(&w, "msci:x509-certificate", cms_cert(x->app->cms));
 	xmlw_end(&w);
 	reply_end(x, &w, &b);
 }
@@ -278,7 +273,7 @@ static void on_list(const struct svc *x)
 
 	reply_begin(x, &w, &b);
 	xmlw_start(&w, "conferences");
-	for (const struct conf *c = x->rq->app->confs.by_key; c && n < 1000 && b.l < MAX_LIST; c = c->hh.next)
+	for (const struct conf *c = x->app->confs.by_key; c && n < 1000 && b.l < MAX_LIST; c = c->hh.next)
 		if (same_organizer(x, c) && (!c->expiry_s || c->expiry_s > now || c->active)) {
 			record_encode(&w, c, false);
 			n++;
@@ -298,55 +293,14 @@ static const struct { const char *name; void (*handler)(const struct svc *x); } 
 	{ "getEncryptionKey",            on_encryption_key },
 };
 
-static void execute(const struct svc *x)
+void service_execute(const struct svc *x)
 {
+	metric_register(&requests, 1);
+	metric_inc(&requests);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (cstr_eq(x->req->command, commands[i].name)) {
 			commands[i].handler(x);
 			return;
 		}
 	fail(x, "notSupported");
-}
-
-/* The factory URI of the caller himself. */
-static bool own_factory(const struct uas_req *rq)
-{
-	struct sip_uri me;
-
-	return !rq->plain && rq->type == C3P_FOCUSFACTORY && sip_uri_decode(&me, str_c(rq->caller.entity)) == 0 &&
-	       str_ieq(me.user, rq->uri.user) && str_ieq(me.host, rq->uri.domain);
-}
-
-void service_on_request(struct uas_req *rq)
-{
-	struct c3p_req req = { 0 };
-	struct svc x = { .rq = rq, .req = &req, .organizer = rq->uri.user, .domain = rq->uri.domain };
-	char *to = str_dup(sip_msg_ruri(rq->m));
-	enum diag diag = DIAG_NONE;
-	const char *text = "out of memory";
-	int code = 503;
-
-	metric_register(&requests, 1);
-	metric_inc(&requests);
-	if (!to)
-		;
-	else if (caller_auth(&rq->caller) != AUTH_ENTERPRISE) {
-		code = 403, diag = DIAG_FORBIDDEN, text = "only users of this domain schedule conferences";
-	} else if (!str_istarts(sip_msg_hdr(rq->m, "Content-Type", 0), STR(C3P_CTYPE))) {
-		code = 415, text = "C3P is expected here";
-	} else if (c3p_req_decode(&req, sip_msg_body(rq->m))) {
-		code = 400, diag = DIAG_NOT_C3P, text = "the body is not a C3P request";
-	} else if (!own_factory(rq)) {
-		code = 403, diag = DIAG_TO, text = "not your focus factory";
-	} else {
-		rq->conf = NULL;                 /* the keys name a record, not the target */
-		code = uas_c3p_check(rq, &req, to, &diag, &text);
-	}
-	if (code)
-		answer(rq->app, rq->st, &(struct answer){ .code = code, .diag = diag, .text = text,
-							   .hdrs = code == 415 ? "Accept: " C3P_CTYPE "\r\n" : NULL });
-	else
-		execute(&x);
-	c3p_req_fini(&req);
-	mem_deref(to);
 }

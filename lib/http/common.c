@@ -82,7 +82,10 @@ int http_ctx(struct tls_ctx **cp, const struct http_tls *tls, const char *what)
 	p.key_file   = tls->key_file;
 	p.ca_file    = tls->ca_file;
 	p.peer_names = tls->peer_names;
-	if (!p.peer_names) {
+	p.mutual     = !tls->open;
+	if (tls->open)
+		p.peer_names = p.ca_file = NULL;
+	if (!tls->open && !p.peer_names) {
 		log_error(http, "%s: the names of the peers are not given", what);
 		return -EINVAL;
 	}

@@ -121,6 +121,14 @@ static int on_content_type(struct hmsg *m, struct str v)
 	return 0;
 }
 
+static int on_authorization(struct hmsg *m, struct str v)
+{
+	if (m->authorization.p)
+		return -EBADMSG;
+	m->authorization = v;
+	return 0;
+}
+
 static int on_host(struct hmsg *m, struct str v)
 {
 	(void)v;
@@ -140,6 +148,7 @@ static const struct { struct str name; int (*h)(struct hmsg *m, struct str value
 	{ STR("Content-Length"),    on_content_length    },
 	{ STR("Transfer-Encoding"), on_transfer_encoding },
 	{ STR("Content-Type"),      on_content_type      },
+	{ STR("Authorization"),     on_authorization     },
 	{ STR("Connection"),        on_connection        },
 	{ STR("Host"),              on_host              },
 	{ STR("Expect"),            on_expect            },

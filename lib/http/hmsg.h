@@ -19,7 +19,7 @@ struct hmsg {
 	uint64_t        left;               /* of a sized body or of a chunk */
 	unsigned        blank;              /* empty lines before the first line */
 	/* what the head said; the pieces point into `head` */
-	struct str      method, path, ctype;
+	struct str      method, path, ctype, authorization;
 	int             status;
 	bool            keep_alive, expect;  /* expect: the peer waits for 100 Continue */
 	bool            has_len, chunked, http10, has_host;

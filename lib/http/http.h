@@ -14,6 +14,7 @@
 struct http_tls {
 	const char *cert_file, *key_file, *ca_file;
 	const char *peer_names;              /* comma-separated DNS names accepted; required in both roles */
+	bool        open;                    /* a server whose clients show no certificate: they authenticate otherwise */
 };
 
 struct http_srv;
@@ -36,6 +37,9 @@ struct str http_req_path(const struct http_req *rq);
 struct str http_req_body(const struct http_req *rq);
 struct str http_req_ctype(const struct http_req *rq);
 const char *http_req_peer(const struct http_req *rq);       /* first DNS name of the client certificate, or "" */
+struct str http_req_authorization(const struct http_req *rq);   /* that header, "" when absent */
+/* hdrs: complete extra header lines, each ended by CRLF */
+int        http_reply_hdrs(struct http_req *rq, int status, const char *hdrs, const char *ctype, struct str body);
 int        http_reply(struct http_req *rq, int status, const char *ctype, struct str body);
 /* A connection that ends before its answer is fine: http_reply() then does nothing. A request let go of without an answer
  * is answered 500. */

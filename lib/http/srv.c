@@ -111,7 +111,7 @@ static const char *date(char *out, size_t size)
 }
 
 /* What a status forbids is left out; `quiet`: the length without the body, for HEAD. */
-static int answer(struct conn *c, int status, struct str ctype, struct str body, bool quiet, bool keep)
+static int answer(struct conn *c, int status, const char *hdrs, struct str ctype, struct str body, bool quiet, bool keep)
 {
 	char when[40];
 	struct buf b;
@@ -119,6 +119,7 @@ static int answer(struct conn *c, int status, struct str ctype, struct str body,
 
 	buf_init(&b, 0);
 	buf_printf(&b, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, reason(status), date(when, sizeof(when)));
+	buf_puts(&b, hdrs);
 	if (ctype.l)
 		buf_printf(&b, "Content-Type: " STR_FMT "\r\n", STR_ARG(ctype));
 	if (status != 204 && status != 304)
@@ -150,7 +151,7 @@ static void refuse(struct conn *c, int err)
 	int status = status_of(err);
 
 	log_warn(http, "%s: request refused with %d", stream_peer_addr(c->s), status);
-	answer(c, status, STR_NULL, STR_NULL, false, false);
+	answer(c, status, "", STR_NULL, STR_NULL, false, false);
 	conn_close(c);
 }
 
@@ -259,6 +260,11 @@ static void on_accept(struct stream *s, void *arg)
 
 int http_reply(struct http_req *rq, int status, const char *ctype, struct str body)
 {
+	return http_reply_hdrs(rq, status, "", ctype, body);
+}
+
+int http_reply_hdrs(struct http_req *rq, int status, const char *hdrs, const char *ctype, struct str body)
+{
 	struct conn *c = rq->c;
 	bool keep;
 
@@ -274,7 +280,7 @@ int http_reply(struct http_req *rq, int status, const char *ctype, struct str bo
 	keep  = rq->m.keep_alive && !c->extra;
 	rq->c = NULL;
 	c->rq = NULL;
-	if (answer(c, status, str_c(ctype), body, str_eq(rq->m.method, STR("HEAD")), keep) || !keep)
+	if (answer(c, status, hdrs, str_c(ctype), body, str_eq(rq->m.method, STR("HEAD")), keep) || !keep)
 		conn_close(c);
 	else
 		tmr_start(&c->tmr, IDLE_MS);
@@ -294,6 +300,11 @@ struct str http_req_path(const struct http_req *rq)
 struct str http_req_body(const struct http_req *rq)
 {
 	return buf_view(&rq->m.body);
+}
+
+struct str http_req_authorization(const struct http_req *rq)
+{
+	return rq->m.authorization;
 }
 
 struct str http_req_ctype(const struct http_req *rq)

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from . import Problem, admin
+from . import Problem, admin, schedule
 
 ABOUT = "Look into the conferences of a running group and act on them."
 MORE = """CONF is a room's name, a conference id or a conference URI; USER an entity (sip:alice@example.net) or its user part.
@@ -56,6 +56,7 @@ def _parser():
     p = add("drain", "take no new calls and joins; running ones go on")
     p.add_argument("--off", action="store_true", help="take them again")
     add("media", "packets, loss, jitter and delay of each leg, as the media server sees them", "conf")
+    schedule.options(add("schedule", "conferences over HTTPS, with a user's own name and password"))
     add("why", "what each part did with the call of this Call-ID", "call_id")
     return top
 
@@ -98,6 +99,14 @@ def _print_show(c):
             state = [e.get("status", "-")] + [t for t, on in (("muted", m and m[0]["muted"]), ("talking", e.get("talking"))) if on]
             rows.append([u["entity"], u.get("display") or "-", u["role"], e.get("session", "-"), ",".join(state), e.get("joined") or "-", e.get("call_id") or "-"])
     _table(rows, ["USER", "NAME", "ROLE", "SESSION", "STATE", "SINCE", "CALL-ID"])
+
+
+def _print_schedule(ans):
+    if "uri" in ans:
+        print(ans["uri"])
+    if "conferences" in ans:
+        _table([[c["id"], c["subject"] or "-", c["policy"], c["expires"], "active" if c["active"] else "-"] for c in ans["conferences"]],
+               ["ID", "SUBJECT", "POLICY", "EXPIRES", "STATE"])
 
 
 def _print_stats(s):
@@ -160,7 +169,7 @@ def _media(a):
     return 0
 
 
-PRINT = {"list": _print_list, "show": _print_show, "stats": _print_stats}
+PRINT = {"schedule": _print_schedule, "list": _print_list, "show": _print_show, "stats": _print_stats}
 
 
 def main(argv):
@@ -170,8 +179,8 @@ def main(argv):
             return _why(a)
         if a.cmd == "media":
             return _media(a)
-        req = {k: v for k, v in _request(a).items() if v is not None}
-        ans = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
+        req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
+        ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
     except Problem as e:
         print(f"confctl: {e}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 KAMAILIO_DIR = os.path.join(TOP, "kamailio")
 
 PORTS = ("sip", "tls", "wss", "peer", "edge_metrics", "focus_sip", "focus_http", "focus_metrics", "mcu_sip", "mcu_http",
-         "mcu_metrics", "ng", "ng_cli", "ng_metrics")
+         "mcu_metrics", "ng", "ng_cli", "ng_metrics", "schedule")
 FIRST_MEDIA_PORT = 20
 PARTS = ("rtpengine", "kamailio", "focusd", "mcu")
 SUBDIRS = ("etc", "etc/policy.d", "ca", "ca/federation", "certs", "db", "log", "run")

@@ -142,6 +142,8 @@ def _common(lay, node, sip, http, metrics, sock):
 def focusd_conf(lay):
     return ini({"focusd": {"node": "focus-1", "domain": lay.domain}, "edge": {"addresses": lay.at("peer")},
                 "store": {"path": lay.path("db", "focus.sqlite")}, "conference": {"types": "audio-video,chat"},
+                "schedule": {"bind": lay.bind, "port": lay.port["schedule"], "cert": lay.path("certs", "client-facing.pem"),
+                             "key": lay.path("certs", "client-facing.key"), "credentials": lay.path("db", "credentials.sqlite")},
                 **_common(lay, "focus-1", "focus_sip", "focus_http", "focus_metrics", "focusd.sock")})
 
 

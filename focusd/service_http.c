@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* service_http.c - scheduling without SIP: POST /LiveServer/FocusFactory/ with a C3P request, over HTTPS
+ *
+ * For calendar plug-ins and scripts. The user authenticates by HTTP digest with the credentials of his SIP account: the
+ * edge's table of HA1 values, read only, in the realm of the SIP domain. `from` must be that user, `to` his factory URI.
+ */
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include "focusd/service.h"
+#include "focusd/store.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/base/metric.h"
+#include "lib/c3p/uri.h"
+#include "lib/http/http.h"
+#include "lib/tls/digest.h"
+
+#define PATH    "/LiveServer/FocusFactory/"
+#define NONCE_S 300
+
+static struct metric metrics[] = {
+	METRIC_COUNTER("conclave_schedule_requests_total", "Scheduling requests over HTTPS"),
+	METRIC_COUNTER("conclave_schedule_denied_total", "Scheduling requests with wrong or no credentials"),
+};
+enum { M_REQUESTS, M_DENIED };
+
+/* --- credentials. A missing user costs what a wrong password costs. */
+static bool find_ha1(const struct app *a, struct str user, char ha1[33])
+{
+	static const char *const sql = "SELECT ha1 FROM subscriber WHERE username=?1 AND domain=?2";
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	bool found = false;
+
+	if (sqlite3_open_v2(a->cfg.schedule_credentials, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+	    sqlite3_busy_timeout(db, 200) == SQLITE_OK && sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, user.p, (int)user.l, SQLITE_STATIC);
+		sqlite3_bind_text(st, 2, a->cfg.domain, -1, SQLITE_STATIC);
+		found = sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) == 32;
+		if (found)
+			snprintf(ha1, 33, "%s", (const char *)sqlite3_column_text(st, 0));
+	} else {
+		log_error(http, "%s: %s", a->cfg.schedule_credentials, db ? sqlite3_errmsg(db) : "no memory");
+	}
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	if (!found)
+		memset(ha1, '0', 32), ha1[32] = '\0';
+	return found;
+}
+
+static const char *secret(void)
+{
+	static char s[33];
+
+	if (!*s && str_random_hex(s, 32))
+		*s = '\0';
+	return s;
+}
+
+static int make_nonce(char out[64], int64_t when)
+{
+	char h[33];
+	int err = *secret() ? digest_md5(h, "%s:schedule:%lld", secret(), (long long)when) : -ENOMEM;
+
+	if (!err)
+		snprintf(out, 64, "%lld.%s", (long long)when, h);
+	return err;
+}
+
+static bool nonce_fresh(struct str nonce)
+{
+	struct str rest = nonce;
+	char want[64];
+	uint64_t when;
+
+	return str_u64(str_cut(&rest, '.'), &when) == 0 && app_wall_s() - (int64_t)when <= NONCE_S &&
+	       make_nonce(want, (int64_t)when) == 0 && str_eq(nonce, str_c(want));
+}
+
+static void challenge(const struct app *a, struct http_req *rq, bool stale)
+{
+	char nonce[64], *hdrs = NULL;
+
+	if (make_nonce(nonce, app_wall_s()) == 0)
+		hdrs = str_printf("WWW-Authenticate: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\r\n", a->cfg.domain,
+				  nonce, stale ? ", stale=true" : "");
+	if (hdrs)
+		http_reply_hdrs(rq, 401, hdrs, "text/plain", STR("authenticate with the user name and password of your SIP account\n"));
+	else
+		http_reply(rq, 503, NULL, STR_NULL);
+	mem_deref(hdrs);
+}
+
+/* *user borrows from the request */
+static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
+{
+	struct digest d;
+	char ha1[33];
+	bool known;
+
+	if (digest_decode(&d, http_req_authorization(rq)) || !str_eq(d.realm, str_c(a->cfg.domain)) ||
+	    !str_eq(d.uri, http_req_path(rq))) {
+		challenge(a, rq, false);
+		return false;
+	}
+	if (!nonce_fresh(d.nonce)) {
+		challenge(a, rq, true);
+		return false;
+	}
+	known = find_ha1(a, d.username, ha1);
+	if (!digest_check(&d, ha1, true, http_req_method(rq)) || !known) {
+		metric_inc(&metrics[M_DENIED]);
+		log_warn(http, "scheduling: wrong credentials of " STR_FMT, STR_ARG(d.username));
+		challenge(a, rq, false);
+		return false;
+	}
+	*user = d.username;
+	return true;
+}
+
+/* --- the command */
+struct late { struct http_req *rq; char *body; };
+
+static void on_late_destroy(void *arg)
+{
+	struct late *l = arg;
+
+	mem_deref(l->rq);
+	mem_deref(l->body);
+}
+
+static void on_committed(int err, void *arg)
+{
+	struct late *l = arg;
+
+	if (err)
+		http_reply_hdrs(l->rq, 503, "Retry-After: 5\r\n", "text/plain", STR("the conference store cannot be written\n"));
+	else
+		http_reply(l->rq, 200, C3P_CTYPE "; charset=utf-8", str_c(l->body));
+	mem_deref(l);
+}
+
+static void on_reply(const struct svc *x, struct buf *b)
+{
+	struct late *l = mem_zalloc(sizeof(*l), on_late_destroy);
+
+	if (l && !b->err)
+		l->body = str_dup(buf_view(b));
+	buf_fini(b);
+	if (!l || !l->body) {
+		mem_deref(l);
+		http_reply(x->arg, 503, NULL, STR_NULL);
+		return;
+	}
+	l->rq = mem_ref(x->arg);
+	store_defer(x->app->store, on_committed, l);
+}
+
+static const char *check(const struct c3p_req *r, const char *me, struct str user, struct str domain)
+{
+	struct c3p_uri u;
+
+	if (!str_ieq(str_c(r->from), str_c(me)))
+		return "'from' is not the authenticated user\n";
+	if (c3p_uri_decode(&u, str_c(r->to)) || u.type != C3P_FOCUSFACTORY || !str_ieq(u.user, user) || !str_ieq(u.domain, domain))
+		return "'to' is not this user's focus factory\n";
+	return NULL;
+}
+
+static void serve(struct app *a, struct http_req *rq, struct str user)
+{
+	struct svc x = { .app = a, .organizer = user, .domain = str_c(a->cfg.domain), .reply = on_reply, .arg = rq };
+	char *me = str_printf("sip:" STR_FMT "@%s", STR_ARG(user), a->cfg.domain);
+	struct c3p_req r = { 0 };
+	const char *why;
+
+	if (!me) {
+		http_reply(rq, 503, NULL, STR_NULL);
+	} else if (c3p_req_decode(&r, http_req_body(rq))) {
+		http_reply(rq, 400, "text/plain", STR("the body is not a C3P request\n"));
+	} else if ((why = check(&r, me, user, x.domain))) {
+		http_reply(rq, 403, "text/plain", str_c(why));
+	} else {
+		x.req = &r;
+		service_execute(&x);
+	}
+	c3p_req_fini(&r);
+	mem_deref(me);
+}
+
+static void on_request(struct http_req *rq, void *arg)
+{
+	struct app *a = arg;
+	struct str user;
+
+	metric_inc(&metrics[M_REQUESTS]);
+	if (!str_ieq(http_req_path(rq), STR(PATH)))
+		http_reply(rq, 404, "text/plain", STR("POST C3P requests to " PATH "\n"));
+	else if (!str_eq(http_req_method(rq), STR("POST")))
+		http_reply_hdrs(rq, 405, "Allow: POST\r\n", NULL, STR_NULL);
+	else if (a->draining)
+		http_reply_hdrs(rq, 503, "Retry-After: 5\r\n", NULL, STR_NULL);
+	else if (authenticated(a, rq, &user))
+		serve(a, rq, user);
+}
+
+int service_http_start(struct app *a)
+{
+	struct http_tls tls = { .cert_file = a->cfg.schedule_cert, .key_file = a->cfg.schedule_key, .open = true };
+	struct http_srv_prm p = { .loop = a->loop, .bind = a->cfg.schedule_bind, .port = (uint16_t)a->cfg.schedule_port, .tls = &tls,
+				  .max_body = 256 * 1024, .reqcb = on_request, .arg = a };
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	return a->cfg.schedule_port ? http_srv_alloc(&a->schedule, &p) : 0;
+}
