@@ -60,13 +60,18 @@ static void dispatch(struct app *a, struct http_req *rq, const struct c3p_req *r
 void c3phttp_on_request(struct http_req *rq, void *arg)
 {
 	struct c3p_req r = { 0 };
-	bool known = false;
+	bool known = false, role = false;
 
 	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
 	for (size_t i = 0; i < NSERVICES; i++)
-		known |= str_ieq(http_req_path(rq), services[i].path);
+		if (str_ieq(http_req_path(rq), services[i].path)) {
+			known = true;
+			role |= cstr_ieq(http_req_peer(rq), services[i].peer);
+		}
 	if (!known)
 		refuse(rq, 404);
+	else if (!role)                          /* nothing there is for him: his body is not even read */
+		refuse(rq, 403);
 	else if (!str_eq(http_req_method(rq), STR("POST")))
 		refuse(rq, 405);
 	else if (c3p_req_decode(&r, http_req_body(rq)) == 0)
