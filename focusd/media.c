@@ -11,6 +11,7 @@
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
+#include "focusd/passcode.h"
 #include "focusd/policy.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
@@ -277,6 +278,8 @@ void media_on_invite(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "join the focus of this conference first, or call the room's plain address");
 		return;
 	}
+	if (u && !passcode_again(rq))
+		return;
 	who.present = u;
 	no = policy_admit(rq->conf, &who, (unsigned)rq->app->cfg.max_users, &role);
 	if (no != POLICY_OK) {

@@ -7,5 +7,8 @@
 /* true: the request carries the right pass code. false: it has been answered (401 with a challenge, or 403 after too many
  * wrong ones). */
 bool passcode_shown(struct uas_req *rq);
+/* For a request outside of his dialogs in the name of somebody who is inside: an anonymous name stands in the roster for
+ * all to read, so it is believed with the pass code only. true for everybody whom the edge knows. */
+bool passcode_again(struct uas_req *rq);
 
 #endif

@@ -60,7 +60,7 @@ static const char *decode_users(struct record *r, const struct xml_node *users)
 		char aor[256];
 		struct str s;
 
-		if (!entity || sip_uri_decode(&uri, str_c(entity)) || str_empty(uri.user))
+		if (!entity || sip_uri_decode(&uri, str_c(entity)) || str_empty(uri.user) || str_empty(uri.host) || str_ieq(uri.scheme, STR("tel")))
 			return "invalidUserEntity";
 		s = sip_uri_aor(str_c(entity), aor, sizeof(aor));
 		if (str_empty(s) || memchr(s.p, '\n', s.l))

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include "focusd/dialout.h"
 #include "focusd/life.h"
+#include "focusd/passcode.h"
 #include "focusd/policy.h"
 #include "focusd/uas.h"
 #include "lib/base/mem.h"
@@ -138,6 +139,8 @@ void refer_on_request(struct uas_req *rq)
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "only participants may refer others to a conference");
 		return;
 	}
+	if (!passcode_again(rq))
+		return;
 	if (sip_addr_decode(&to, sip_msg_hdr(rq->m, "Refer-To", 0))) {
 		answer_error(rq->app, rq->st, 400, DIAG_NONE, "Refer-To cannot be read");
 		return;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "focusd/notify.h"
+#include "focusd/passcode.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -134,6 +135,8 @@ void subscribe_on_request(struct uas_req *rq)
 		refuse(rq, 403, NULL, DIAG_FORBIDDEN, "only participants may subscribe: join first");
 		return;
 	}
+	if (!passcode_again(rq))
+		return;
 	if (u->nsubs >= USER_MAX_SUBS) {
 		refuse(rq, 480, "Retry-After: 60\r\n", DIAG_NONE, "too many subscriptions of this user");
 		return;
