@@ -315,6 +315,14 @@ int wleg_datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, i
 	return err;
 }
 
+void wleg_take(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now)
+{
+	int err = wleg_datagram(l, p, n, from, now);
+
+	if (err)
+		wleg_refuse(l, err);
+}
+
 void wleg_receive(struct wleg *l, int64_t now)
 {
 	struct inbox *in = &l->room->w->in;
@@ -324,12 +332,8 @@ void wleg_receive(struct wleg *l, int64_t now)
 
 		if (n > 0)
 			metric_add(&media_metrics[M_RX], n);
-		for (int i = 0; i < n; i++) {
-			int err = wleg_datagram(l, in->buf[i], in->len[i], &in->from[i], now);
-
-			if (err)
-				wleg_refuse(l, err);
-		}
+		for (int i = 0; i < n; i++)
+			wleg_take(l, in->buf[i], in->len[i], &in->from[i], now);
 		if (n < (int)INBOX && n != -ECONNREFUSED)
 			break;
 	}

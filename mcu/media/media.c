@@ -190,11 +190,13 @@ static int start_workers(struct media *m, const struct media_prm *prm)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned n = prm->workers ? prm->workers : cores > 0 ? (unsigned)cores : 1;
-	unsigned mix = prm->mix_max ? prm->mix_max : 3;
+	struct media_prm q = *prm;
 	int err;
 
 	n = n > WORKERS_MAX ? WORKERS_MAX : n;
-	mix = mix > MIX_LIMIT ? MIX_LIMIT : mix;
+	q.idle_ms = q.idle_ms ? q.idle_ms : IDLE_MS_DEFAULT;
+	q.ice_ms = q.ice_ms ? q.ice_ms : ICE_MS_DEFAULT;
+	q.mix_max = !q.mix_max ? 3 : q.mix_max > MIX_LIMIT ? MIX_LIMIT : q.mix_max;
 	m->workers = mem_zalloc(n * sizeof(*m->workers), NULL);
 	if (!m->workers)
 		return -ENOMEM;
@@ -203,8 +205,7 @@ static int start_workers(struct media *m, const struct media_prm *prm)
 
 		if (!w)
 			return -ENOMEM;
-		w->ice_ms = prm->ice_ms ? prm->ice_ms : ICE_MS_DEFAULT;
-		err = worker_start(w, m, i, prm->idle_ms ? prm->idle_ms : IDLE_MS_DEFAULT, mix);
+		err = worker_start(w, m, i, &q);
 		if (err) {
 			mem_deref(w);
 			return err;

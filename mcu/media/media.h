@@ -24,6 +24,7 @@ struct media_prm {
 	unsigned        workers;             /* 0: one per core */
 	unsigned        idle_ms;             /* no valid packet for so long: MLEG_IDLE (60000) */
 	unsigned        mix_max;             /* talkers in a mix (3) */
+	bool            no_uring;            /* a system call for each socket, even where io_uring would do */
 	unsigned        ice_ms;              /* no way by ICE for so long: MLEG_NO_WAY (30000) */
 };
 int media_alloc(struct media **mp, const struct media_prm *prm);

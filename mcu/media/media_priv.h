@@ -9,7 +9,7 @@
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
- *   hub.c      a port pair shared by many legs: whose is a datagram
+ *   hub.c      a port pair shared by many legs: whose is a datagram      intake.c  datagrams of the other legs
  */
 #ifndef MEDIA_MEDIA_PRIV_H
 #define MEDIA_MEDIA_PRIV_H
@@ -124,6 +124,8 @@ struct wleg {
 	struct sock_pair  sk;                    /* its own, or the hub's */
 	struct hub       *hub;                   /* NULL: a pair of its own */
 	unsigned          hub_index;
+	uint8_t           steady;                /* see intake.c */
+	bool              owes;
 	struct hub_key    key[2];                /* where it stands in the hub's tables */
 	union usa         host;                  /* where it was last known to be */
 	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
@@ -285,11 +287,12 @@ struct worker {
 	struct pool      pool;
 	struct inbox     in;
 	struct outbox    out;
+	struct ring      ring;
 	int32_t          acc[NRATES][FRAME_MAX], tmp[FRAME_MAX];
 	int16_t          bus[NRATES][FRAME_MAX], pcm[FRAME_MAX];
 	int16_t          part[2 * MIX_LIMIT][NRATES][FRAME_MAX + 64];
 };
-int  worker_start(struct worker *w, struct media *m, unsigned id, unsigned idle_ms, unsigned mix_max);
+int  worker_start(struct worker *w, struct media *m, unsigned id, const struct media_prm *prm);
 void worker_stop(struct worker *w);                        /* joins; everything it held is freed */
 void worker_post(struct worker *w, struct msg *m);         /* takes m */
 int64_t  now_us(void);
@@ -307,10 +310,14 @@ void wroom_profile_put(struct wroom *r, struct profile *p);
 void wroom_chime(struct wroom *r, bool join);
 struct wroom *wroom_alloc(void);
 
+/* --- intake.c */
+void wroom_receive(struct wroom *r, int64_t now);
+
 /* --- leg.c: receiving and the life of a leg */
 extern const struct codec *const media_codecs[4];          /* by enum mcodec */
 enum rate codec_rate(const struct codec *c);
 void wleg_set(struct wleg *l, struct leg_update *u, int64_t now);
+void wleg_take(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);  /* a datagram of its socket */
 void wleg_receive(struct wleg *l, int64_t now);             /* drains the RTP socket */
 /* 0: it was the leg's, whatever became of it; -EACCES, -EALREADY, -EBADMSG: it was not, p is as before */
 int  wleg_datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);

@@ -470,9 +470,8 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 
 	r->tick++;
 	r->ncand = 0;
+	wroom_receive(r, now);
 	for (unsigned i = 0; i < r->nhot; i++) {
-		if (!r->hot[i]->hub)
-			wleg_receive(r->hot[i], now);
 		voice_pull(r->hot[i], tick_us);
 		if (r->hot[i]->loud)
 			add_candidate(r, r->hot[i]);

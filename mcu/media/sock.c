@@ -221,15 +221,20 @@ static void inbox_prepare(struct inbox *in)
 	in->ready = true;
 }
 
-int inbox_recv(struct inbox *in, int fd)
+void inbox_ready(struct inbox *in, unsigned n)
 {
-	int n;
-
 	if (!in->ready)
 		inbox_prepare(in);
 	for (unsigned i = 0; i < in->n; i++)             /* the last batch's */
 		in->m[i].msg_hdr.msg_namelen = sizeof(in->from[i]);
-	in->n = 0;
+	in->n = n;
+}
+
+int inbox_recv(struct inbox *in, int fd)
+{
+	int n;
+
+	inbox_ready(in, 0);
 	n = recvmmsg(fd, in->m, INBOX, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
@@ -285,8 +290,8 @@ static void send_run(struct outbox *o, int fd, struct mmsghdr *m, unsigned n)
 	}
 }
 
-/* Those of i's socket that stand apart, in their order */
-static void send_scattered(struct outbox *o, unsigned i)
+/* Those of i's socket that stand apart, in their order; true: it is alone and waits for the ring */
+static bool send_scattered(struct outbox *o, unsigned i)
 {
 	struct mmsghdr m[OUTBOX];
 	unsigned n = 0;
@@ -296,16 +301,36 @@ static void send_scattered(struct outbox *o, unsigned i)
 			o->d[k].gone = true;
 			m[n++] = o->m[k];
 		}
+	if (n == 1 && o->ring && ring_on(o->ring))
+		return true;
 	if (n == 1)
 		send_one(o, i);
 	else
 		send_run(o, o->d[i].fd, m, n);
+	return false;
+}
+
+static void send_lone(struct outbox *o, const uint8_t *lone, unsigned n)
+{
+	bool ran;
+
+	for (unsigned i = 0; i < n; i++)
+		ring_send(o->ring, o->d[lone[i]].fd, &o->m[lone[i]].msg_hdr);
+	ran = ring_run(o->ring);
+	for (unsigned i = 0; i < n; i++)
+		if (!ran && o->ring->res[i] == -EIO)
+			send_one(o, lone[i]);
+		else if (o->ring->res[i] < 0)
+			o->errors++;
+		else
+			o->sent++;
 }
 
 /* Packets of one socket go in one call; a lone one is cheaper without the vector. */
 void outbox_flush(struct outbox *o)
 {
-	unsigned k = 1;
+	unsigned k = 1, nlone = 0;
+	uint8_t lone[OUTBOX];
 
 	while (k < o->n && o->d[k].fd == o->d[0].fd)
 		k++;
@@ -313,7 +338,11 @@ void outbox_flush(struct outbox *o)
 		send_run(o, o->d[0].fd, o->m, k);
 	else
 		for (unsigned i = 0; i < o->n; i++)
-			if (!o->d[i].gone)
-				send_scattered(o, i);
+			if (!o->d[i].gone && send_scattered(o, i))
+				lone[nlone++] = (uint8_t)i;
+	if (nlone == 1)
+		send_one(o, lone[0]);
+	else if (nlone)
+		send_lone(o, lone, nlone);
 	o->n = 0;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include "mcu/media/ring.h"
 
 union usa {                              /* 28 bytes rather than a sockaddr_storage's 128 */
 	struct sockaddr     sa;
@@ -55,12 +56,14 @@ struct inbox {
 	struct mmsghdr m[INBOX];
 	uint8_t   buf[INBOX][DGRAM_MAX];
 };
+void inbox_ready(struct inbox *in, unsigned n);                        /* m, v and from for n to come */
 int inbox_recv(struct inbox *in, int fd);                             /* datagrams (0: none left) or -errno */
 
 /* --- sending: packets are built in place, then go out together */
 #define OUTBOX     48u
 #define OUTPKT_MAX 1536u
 struct outbox {
+	struct ring *ring;               /* NULL or off: a call for each socket */
 	unsigned  n;
 	uint64_t  errors, sent;
 	struct { int fd; bool gone; union usa to; struct iovec v; } d[OUTBOX];

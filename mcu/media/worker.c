@@ -329,15 +329,18 @@ static void *thread(void *arg)
 	return NULL;
 }
 
-int worker_start(struct worker *w, struct media *m, unsigned id, unsigned idle_ms, unsigned mix_max)
+int worker_start(struct worker *w, struct media *m, unsigned id, const struct media_prm *prm)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
 	int err;
 
 	w->media = m;
 	w->id = id;
-	w->idle_ms = idle_ms;
-	w->mix_max = mix_max;
+	w->idle_ms = prm->idle_ms;
+	w->ice_ms = prm->ice_ms;
+	w->mix_max = prm->mix_max;
+	w->ring.fd = -1;
+	w->out.ring = &w->ring;
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	w->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (w->epfd < 0 || w->wakefd < 0 || epoll_ctl(w->epfd, EPOLL_CTL_ADD, w->wakefd, &ev)) {
@@ -347,6 +350,8 @@ int worker_start(struct worker *w, struct media *m, unsigned id, unsigned idle_m
 	}
 	(void)!getrandom(&w->rnd, sizeof(w->rnd), GRND_NONBLOCK);
 	w->rnd |= 1;
+	if (!prm->no_uring)
+		ring_init(&w->ring);
 	w->epoch_us = now_us() + (int64_t)(w->rnd % TICK_US);    /* workers do not all wake at the same moment */
 	err = -pthread_create(&w->thread, NULL, thread, w);
 	w->running = !err;
@@ -369,5 +374,6 @@ void worker_stop(struct worker *w)
 	if (w->wakefd >= 0)
 		close(w->wakefd);
 	w->epfd = w->wakefd = -1;
+	ring_fini(&w->ring);
 	pool_fini(&w->pool);
 }
