@@ -90,7 +90,7 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 static void give_up(struct placement *p, struct conf *c, const char *reason)
 {
 	log_warn(factory, "%s: no MCU: %s", p->key, reason);
-	if (c)
+	if (c && p->reads == p->app->reads && c->mcu[p->session].state == CONF_MCU_ADDING)
 		conf_set_mcu(&p->app->confs, c, p->session, CONF_MCU_NONE, NULL, NULL);
 	wake(p->key, p->session, p->epoch, -EBUSY, reason);
 	mem_deref(p);

@@ -22,8 +22,9 @@
 static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_schedule_requests_total", "Scheduling requests over HTTPS"),
 	METRIC_COUNTER("conclave_schedule_denied_total", "Scheduling requests with wrong or no credentials"),
+	METRIC_COUNTER("conclave_schedule_paused_total", "Scheduling requests not looked at after too many wrong passwords"),
 };
-enum { M_REQUESTS, M_DENIED };
+enum { M_REQUESTS, M_DENIED, M_PAUSED };
 
 /* --- credentials. A missing user costs what a wrong password costs. */
 static bool find_ha1(const struct app *a, struct str user, char ha1[33])
@@ -93,9 +94,30 @@ static void challenge(const struct app *a, struct http_req *rq, bool stale)
 	mem_deref(hdrs);
 }
 
+/* --- guessing. By name, because guessers come from anywhere; names share GUESS_SLOTS counters, so memory is bounded. */
+#define GUESS_SLOTS 256u
+#define MAX_WRONG   10u
+#define PAUSE_MS    30000u
+
+static struct guess { uint64_t until_ms; unsigned wrong; } guesses[GUESS_SLOTS];
+
+static struct guess *guess_of(struct app *a, struct str user)
+{
+	uint64_t h = 14695981039346656037u, now = ev_now_ms(a->loop);
+	struct guess *g;
+
+	for (size_t i = 0; i < user.l; i++)
+		h = (h ^ (unsigned char)user.p[i]) * 1099511628211u;
+	g = &guesses[h % GUESS_SLOTS];
+	if (now >= g->until_ms)
+		*g = (struct guess){ .until_ms = now + PAUSE_MS };
+	return g;
+}
+
 /* *user borrows from the request */
 static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 {
+	struct guess *g;
 	struct digest d;
 	char ha1[33];
 	bool known;
@@ -109,8 +131,15 @@ static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 		challenge(a, rq, true);
 		return false;
 	}
+	g = guess_of(a, d.username);
+	if (g->wrong >= MAX_WRONG) {             /* not looked at, nor in the database */
+		metric_inc(&metrics[M_PAUSED]);
+		http_reply_hdrs(rq, 503, "Retry-After: 30\r\n", "text/plain", STR("too many wrong passwords, try again later\n"));
+		return false;
+	}
 	known = find_ha1(a, d.username, ha1);
 	if (!digest_check(&d, ha1, true, http_req_method(rq)) || !known) {
+		g->wrong++;
 		metric_inc(&metrics[M_DENIED]);
 		log_warn(http, "scheduling: wrong credentials of " STR_FMT, STR_ARG(d.username));
 		challenge(a, rq, false);
