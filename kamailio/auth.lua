@@ -51,7 +51,7 @@ function M.digest(R)
 	local user = KSR.pv.gete("$au"):lower():match("^([^@]*)")
 
 	if user ~= "" and abuse.user_banned(R.ip, user) then
-		reply.refuse(403, "Forbidden", "banned-user")
+		reply.refuse(403, "Forbidden", "banned-user", R.ocs and ocs.shown("banned-user"))
 		return false
 	end
 	local rc = R.ocs and check_407(R) or not R.ocs and KSR.auth_db.auth_check(EDGE.domain, "subscriber", 1)
@@ -68,6 +68,10 @@ function M.digest(R)
 		metrics.count1("conclave_digest", "failed")
 		log.warn("step=digest-failed user=" .. user .. " from=" .. R.ip)
 		abuse.failed(R.ip, user)
+		if R.ocs then                           -- it would try the same password again and again
+			reply.refuse(403, "Forbidden", "wrong-password", ocs.shown("wrong-password"))
+			return false
+		end
 	elseif rc == USER_MISMATCH then
 		metrics.count1("conclave_digest", "mismatch")
 		reply.refuse(403, "Forbidden", "wrong-user")

@@ -36,6 +36,11 @@ function M.principal(R)
 	return p ~= "" and p or nil
 end
 
+-- The header that such a client shows to its user when it may not sign on.
+function M.shown(why)
+	return 'Warning: 399 ' .. EDGE.domain .. ' "' .. reply.reasons[why][2] .. '"\r\n'
+end
+
 function M.bind(R)
 	KSR.htable.sht_sets("flows", R.flow .. ">ocs", R.from_user)
 end

@@ -31,7 +31,9 @@ local function flow_of(R)
 	return R.connected and ("c" .. KSR.pv.gete("$conid")) or (R.ip .. ":" .. R.port)
 end
 
--- CANCEL, retransmissions and the ACK of an error belong to a transaction; true when that is all there is to do.
+-- CANCEL, retransmissions and the ACK of an error belong to a transaction; true when that is all there is to do. What another
+-- worker is looking at this very moment is a retransmission only over UDP: OCS-style clients that were started in the same second
+-- send the same Call-ID, CSeq and branch, each over its own connection.
 local function by_transaction(R)
 	if R.method == "CANCEL" then
 		if KSR.tm.t_check_trans() > 0 then
@@ -41,7 +43,7 @@ local function by_transaction(R)
 		end
 		return true
 	end
-	if R.method ~= "ACK" and KSR.tmx.t_precheck_trans() > 0 then
+	if R.method ~= "ACK" and not R.connected and KSR.tmx.t_precheck_trans() > 0 then
 		KSR.tm.t_check_trans()
 		return true
 	end

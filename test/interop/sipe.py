@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CONCLAVE_BUILD", "build"))
 
 
@@ -23,7 +24,7 @@ class Sipe:
         self.log = open(self.home / "driver.log", "w+")
         env = dict(os.environ, LANG="C", G_SLICE="always-malloc", SIPE_DRIVER_DEBUG="1")
         env.pop("DISPLAY", None)
-        self.proc = subprocess.Popen([str(BUILD.resolve() / "sipe_driver"), str(self.home), str(tone)], stdin=subprocess.PIPE,
+        self.proc = subprocess.Popen([str(REPO / BUILD / "interop" / "sipe_driver"), str(self.home), str(tone)], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, stderr=self.log, env=env, text=True, bufsize=1)
         self.events, self.news, self.ids = [], queue.Queue(), itertools.count(1)
         self.at = 0
@@ -94,7 +95,12 @@ class Sipe:
     def login(self, wait=True):
         self.cmd("login", **self.account)
         if wait:
-            self.wait("signed-on", timeout=20)
+            self.signed_on()
+
+    def signed_on(self):
+        """Until it has asked for what conferences may have: before that its menus make empty conferences."""
+        self.wait("signed-on", timeout=20)
+        self.stack.wait(f"{self.user} knows the MCU types", lambda: "<mcuType>" in (self.home / "driver.log").read_text(errors="replace"))
 
     def chats(self):
         return self.answer_of("chats", "chats")["chats"]
