@@ -43,7 +43,8 @@ static const char *field(const json_t *q, const char *name)
 static json_t *conf_json(const struct conf *c)
 {
 	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:I}", "id", c->id, "type", c->set->kind->name, "focus",
-			 c->focus_uri, "uri", c->mcu_uri, "subject", c->subject, "epoch", (json_int_t)c->epoch, "users", (int)HASH_COUNT(c->users), "legs",
+			 c->focus_uri, "uri", c->mcu_uri, "subject", c->subject, "epoch", (json_int_t)c->epoch,
+			 "users", (int)HASH_COUNT(c->users), "legs",
 			 (int)c->nlegs, "locked", c->locked, "notified", (json_int_t)report_version(c->report));
 }
 

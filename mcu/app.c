@@ -275,7 +275,8 @@ int app_start(struct app *a, char *err, size_t errsz)
 
 void app_run(struct app *a)
 {
-	log_info(app, "%s (%s): SIP %s:%u, C3P %s:%u, media %s:%ld-%ld", a->cfg.node, a->cfg.types, a->cfg.sip_bind, sip_port(a->sip),
+	log_info(app, "%s (%s): SIP %s:%u, C3P %s:%u, media %s:%ld-%ld", a->cfg.node, a->cfg.types, a->cfg.sip_bind,
+		 sip_port(a->sip),
 		 a->cfg.http_bind, http_srv_port(a->http), a->cfg.media_ip, a->cfg.port_min, a->cfg.port_max);
 	opts_ready();
 	ev_loop_run(a->loop);

@@ -160,7 +160,8 @@ static void media_of(struct expect_prm *p, const struct c3p_endpoint *e)
 	}
 }
 
-static const char *expect_prm(struct expect_prm *p, struct c3p_user *u, struct c3p_endpoint *e, const struct xml_node *cmd)
+static const char *expect_prm(struct expect_prm *p, struct c3p_user *u, struct c3p_endpoint *e,
+			      const struct xml_node *cmd)
 {
 	const struct xml_node *user = xml_child(cmd, NULL, "user"), *endpoint = xml_child(user, NULL, "endpoint");
 	const struct xml_node *ticket = xml_child(cmd, NULL, "ticket"), *dial = xml_child(cmd, NULL, "dialout");

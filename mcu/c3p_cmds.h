@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* c3p_cmds.h - between the files of commands: c3p_cmds.c (the table), c3p_dial.c (dial-out), c3p_media.c (filters, media) */
+/* c3p_cmds.h - between the files of commands: c3p_cmds.c (the table), c3p_dial.c (dial-out), c3p_media.c (media) */
 #ifndef MCU_C3P_CMDS_H
 #define MCU_C3P_CMDS_H
 #include "lib/c3p/info.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* c3p_srv.c - the HTTPS server for the focus: envelope, keys, answer
  *
- * POST /LiveServer/AVMCU/, /LiveServer/IMMCU/ -> the service -> c3p_req_decode() -> table row -> conference, user, leg by the keys -> the command -> a
- * response in the same breath: every command is done when it is answered,
+ * POST /LiveServer/AVMCU/, /LiveServer/IMMCU/ -> the service -> c3p_req_decode() -> table row -> conference, user,
+ * leg by the keys -> the command -> a response in the same breath: every command is done when it is answered,
  * but dial-out, which is `pending` then (dialout.h).
  */
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call.c - a call from its INVITE to its BYE, see call.h
  *
- * INVITE (admitted by uas.c) -> SDP, dialog -> 200 -> leg_attach() -> ACK -> leg_connected(). The model's orders come in
- * by leg_ops. Whoever ends a call, it ends in call_end() or on a BYE, and the model is told once.
+ * INVITE (admitted by uas.c) -> SDP, dialog -> 200 -> leg_attach() -> ACK -> leg_connected(). The model's orders
+ * come in by leg_ops. Whoever ends a call, it ends in call_end() or on a BYE, and the model is told once.
  */
 #include <errno.h>
 #include <jansson.h>

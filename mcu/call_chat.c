@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* call_chat.c - what is done in a chat call, see call_kind in call.h: SIP on one side, mcu/chat on the other
  *
- * MESSAGE -> chat_post() -> 202 with Message-Id -> chat_pump() -> on_send() of every other member -> MESSAGE in its dialog
+ * MESSAGE -> chat_post() -> 202 with Message-Id -> chat_pump() -> on_send() of every other member -> MESSAGE there
  * -> its answer -> chat_sent(). Reports go out as BENOTIFY, typing as INFO. A client that is gone without a BYE shows
  * by its answer to a MESSAGE, or to an OPTIONS when it has been silent for long.
  */

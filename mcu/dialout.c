@@ -14,8 +14,10 @@
 #define MAX_TRIES 180u
 #define CTYPE     C3P_CTYPE "; charset=utf-8"
 
-static struct metric m_success = METRIC_LABEL("conclave_mcu_dialouts_total", "result=\"success\"", "Calls that started here");
-static struct metric m_failure = METRIC_LABEL("conclave_mcu_dialouts_total", "result=\"failure\"", "Calls that started here");
+static struct metric m_success = METRIC_LABEL("conclave_mcu_dialouts_total", "result=\"success\"",
+						"Calls that started here");
+static struct metric m_failure = METRIC_LABEL("conclave_mcu_dialouts_total", "result=\"failure\"",
+						"Calls that started here");
 static struct metric m_lost = METRIC_COUNTER("conclave_mcu_dialouts_lost_total", "Outcomes that no focus took");
 
 enum state { CALLING, TELLING, TOLD };

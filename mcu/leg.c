@@ -2,8 +2,8 @@
 /* leg.c - states of a leg, see leg.h
  *
  * ANNOUNCED -(leg_attach)-> ANSWERED -(leg_connected)-> CONNECTED -> GONE; a call that starts here: ANNOUNCED
- * -(leg_dialing)-> DIALING -(leg_alerting)-> ALERTING -(leg_connected)-> CONNECTED. Only a leg whose call is the one that
- * reports is changed: a replaced call that ends late does not touch its successor.
+ * -(leg_dialing)-> DIALING -(leg_alerting)-> ALERTING -(leg_connected)-> CONNECTED. Only a leg whose call is the one
+ * that reports is changed: a replaced call that ends late does not touch its successor.
  */
 #include "lib/base/log.h"
 #include "lib/base/mem.h"

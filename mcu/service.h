@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* service.h - one conferencing server of this process: audio-video or chat
  *
- * Towards the factory and the edge each type that `[mcu] types` names is an MCU of its own, with its own id, conferences,
- * limits and health reports; what they share is the process, its listeners and its SIP side.
+ * Towards the factory and the edge each type that `[mcu] types` names is an MCU of its own, with its own id,
+ * conferences, limits and health reports; what they share is the process, its listeners and its SIP side.
  */
 #ifndef MCU_SERVICE_H
 #define MCU_SERVICE_H

@@ -21,6 +21,6 @@ extern const struct cfg_key settings_keys[];
 
 unsigned settings_check(const void *cfg, const char *file);            /* opts_check_cb */
 int      settings_policy(const struct settings *s, struct nego_policy *p);   /* -EINVAL: an unknown codec */
-char    *settings_http_url(const struct settings *s, unsigned port, const char *path);   /* as others reach it; new reference */
+char    *settings_http_url(const struct settings *s, unsigned port, const char *path);   /* new reference */
 
 #endif

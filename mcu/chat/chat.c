@@ -93,7 +93,8 @@ static const char *diag_of(int code)
 {
 	switch (code) {
 	case 408: return "6001;reason=\"the recipient did not answer in time\";source=\"mcu\";component=\"im\"";
-	case 415: return "6012;reason=\"the recipient takes none of the types of this message\";source=\"mcu\";component=\"im\"";
+	case 415:
+		return "6012;reason=\"the recipient takes none of the types of this message\";source=\"mcu\";component=\"im\"";
 	case 503: return "6014;reason=\"too many messages wait for the recipient\";source=\"mcu\";component=\"im\"";
 	default:  return NULL;
 	}

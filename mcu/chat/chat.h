@@ -42,7 +42,8 @@ unsigned chat_room_open(const struct chat_room *r);                    /* messag
 
 /* entity: the user, who may have several members; display: for recipients without Ms-Sender. The member leaves with its
  * last reference: copies for it are settled as not delivered, its own messages go on without a report. */
-int  chat_member_alloc(struct chat_member **mp, struct chat_room *r, const char *entity, const char *display, void *arg);
+int  chat_member_alloc(struct chat_member **mp, struct chat_room *r, const char *entity, const char *display,
+		       void *arg);
 void chat_member_caps(struct chat_member *m, const struct mime_accept *accept, bool ms_sender);
 void chat_member_open(struct chat_member *m);                          /* from here on messages are for it, too */
 void chat_member_ready(struct chat_member *m);                         /* and from here on they are sent */

@@ -76,7 +76,8 @@ static void parameters_of_text_plain_are_kept(void **state)
 
 static void a_broken_multipart_has_no_parts(void **state)
 {
-	static const char *const bodies[] = { "", "--=_x", "--=_x\r\n\r\nHi", "no delimiter at all", "--=_y\r\n\r\nx\r\n--=_y--" };
+	static const char *const bodies[] = { "", "--=_x", "--=_x\r\n\r\nHi", "no delimiter at all",
+					      "--=_y\r\n\r\nx\r\n--=_y--" };
 	struct mime_part parts[MIME_MAX_PARTS];
 	unsigned n;
 

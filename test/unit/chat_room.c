@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The chat model: fan-out, order, queues, reports, typing. Each member here is a script that records what it is sent. */
+/* The chat model: fan-out, order, queues, reports, typing. Each member here records what it is sent. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
