@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* focusd_uas.c - who may do what from the edge, and what odd or hostile requests lead to; over real SIP and HTTPS */
+#include "focusd/dialout.h"
 #include "focusd/pin.h"
 #include "focusd/uas.h"
 #include "test/unit/focusd_world.h"
@@ -392,6 +393,132 @@ static void a_full_report_finds_legs_by_name_however_many(void **state)
 	assert_non_null(user_find(the_conf(), "sip:dave@" DOMAIN));
 }
 
+/* --- calls that the conference makes */
+static unsigned over, over_err;
+
+static void on_dialed(int err, const char *reason, void *arg)
+{
+	(void)reason, (void)arg;
+	over++;
+	over_err = err ? 1 : 0;
+}
+
+static int dial(const char *entity)
+{
+	struct dialout_prm p = { .conf = the_conf(), .session = SESSION_AV, .entity = entity, .target = entity, .endpoint = "{out}" };
+
+	over = 0;
+	return dialout_start(&app, &p, on_dialed, NULL);
+}
+
+static void a_report_of_who_is_connected_leaves_calls_under_way(void **state)
+{
+	struct dlg d = dlg_new(BOB, "sip:lobby@" DOMAIN);
+
+	(void)state;
+	schedule(POLICY_OPEN);
+	mcu_ping("mcu-1", "i1", "");
+	assert_int_equal(invite_media(&d, NULL, BOB), 302);
+	mcu_hangs = "addUser";
+	assert_int_equal(dial("sip:eve@other.org"), 0);
+	pass(100);
+	assert_int_equal(endpoint_find(the_conf(), "{out}")->status, EP_DIALING_OUT);
+	assert_int_equal(mcu_post(NOTIFY_PATH, news(AV, 1, 1, "full", "")), 204);
+	assert_non_null(endpoint_find(the_conf(), "{out}"));
+	assert_int_equal(over, 0);
+	life_end(&app, the_conf());
+	pass(50);
+}
+
+static void a_call_that_is_refused_leaves_no_user(void **state)
+{
+	struct dlg d = dlg_new(BOB, "sip:lobby@" DOMAIN);
+
+	(void)state;
+	schedule(POLICY_OPEN);
+	mcu_ping("mcu-1", "i1", "");
+	assert_int_equal(invite_media(&d, NULL, BOB), 302);
+	mcu_refuses = "addUser";
+	mcu_reason  = "userBusy";
+	assert_int_equal(dial("sip:eve@other.org"), 0);
+	pass(100);
+	assert_int_equal(over, 1);
+	assert_int_equal(over_err, 1);
+	assert_null(user_find(the_conf(), "sip:eve@other.org"));
+}
+
+static void nobody_is_called_into_a_full_conference(void **state)
+{
+	(void)state;
+	schedule(POLICY_OPEN);
+	join(ALICE, "{a}");
+	app.cfg.max_users = 1;
+	assert_int_equal(dial("sip:eve@other.org"), -E2BIG);
+	assert_int_equal(the_conf()->nusers, 1);
+	assert_int_equal(over, 0);
+}
+
+static void an_organizer_who_was_called_in_by_others_is_one_when_he_joins(void **state)
+{
+	struct user *u;
+
+	(void)state;
+	schedule(POLICY_OPEN);
+	conf_activate(&app.confs, the_conf(), app_wall_s());
+	assert_int_equal(user_add(&u, &app.confs, the_conf(), "sip:" ALICE, "sip:" ALICE, "A", ROLE_ATTENDEE, AUTH_ENTERPRISE), 0);
+	join(ALICE, "{a}");
+	assert_int_equal(user_find(the_conf(), "sip:" ALICE)->role, ROLE_ORGANIZER);
+}
+
+static void on_stop(void *arg)
+{
+	(void)arg;
+	ev_loop_stop(loop);
+}
+
+/* --- no memory: each allocation fails in turn, in the edge and the MCU of this test too. Whatever comes of it, nobody falls. */
+static void every_failing_allocation_is_survived(void **state)
+{
+	static const char *const methods[] = { "INVITE", "SUBSCRIBE", "media" };
+	struct tmr stop;
+
+	(void)state;
+	assert_int_equal(tmr_init(&stop, loop, on_stop, NULL), 0);
+	schedule(POLICY_OPEN);
+	mcu_ping("mcu-1", "i1", "");
+	join(ALICE, "{a}");
+	subscribe(ALICE, NULL, NULL);
+	for (unsigned n = 1; n < 360; n++) {
+		struct resp r = { 0 };
+		struct asking k = { &r, false };
+		struct sip_ct *ct = NULL;
+		bool media = n % 3 == 2;
+		struct dlg d = dlg_new(media ? BOB : ALICE, media ? "sip:lobby@" DOMAIN : FOCUS);
+
+		send_request(&d, &(struct ask){ .method = media ? "INVITE" : methods[n % 3], .pai = d.user,
+						.ctype = media ? "application/sdp" : n % 3 ? NULL : C3P_CTYPE,
+						.body = media ? SDP : n % 3 ? NULL : add_user_body(ALICE, "{b}"),
+						.hdrs = "Event: conference\r\nSupported: ms-benotify\r\n" }, &ct, &k);
+		tmr_start(&stop, 6);
+		no_memory = true;
+		mem_fail_after(n / 3 + 1);
+		ev_loop_run(loop);
+		mem_fail_after(0);
+		no_memory = false;
+		mem_deref(ct);
+		mem_deref(r.body);
+		mem_deref(r.hdrs);
+		if (!the_conf())
+			break;
+		for (struct sub *s = app.subs_by_tag; s; s = s->hh.next)
+			if (user_find(the_conf(), "sip:" ALICE))
+				user_find(the_conf(), "sip:" ALICE)->nsubs = 0;
+	}
+	tmr_fini(&stop);
+	pass(700);
+	assert_non_null(the_conf());
+}
+
 /* --- pass codes */
 static void a_pass_code_is_sealed_and_bound_to_its_conference(void **state)
 {
@@ -430,7 +557,9 @@ int main(void)
 		T(nobody_comes_into_a_conference_that_is_being_deleted), T(a_phone_is_sent_on_with_a_ticket),
 		T(an_mcu_that_lost_the_conference_loses_its_legs_and_another_try_follows), T(an_mcu_that_is_only_busy_keeps_its_legs),
 		T(only_its_own_mcu_tells_a_conference_about_legs), T(a_full_report_ends_what_it_does_not_mention),
-		T(a_full_report_finds_legs_by_name_however_many), T(a_pass_code_is_sealed_and_bound_to_its_conference),
+		T(a_full_report_finds_legs_by_name_however_many), T(a_report_of_who_is_connected_leaves_calls_under_way), T(a_call_that_is_refused_leaves_no_user),
+		T(nobody_is_called_into_a_full_conference), T(an_organizer_who_was_called_in_by_others_is_one_when_he_joins),
+		T(every_failing_allocation_is_survived), T(a_pass_code_is_sealed_and_bound_to_its_conference),
 	};
 
 	return cmocka_run_group_tests(tests, world_certs, world_certs_end);
