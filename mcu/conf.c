@@ -348,6 +348,8 @@ static int leg_add(struct leg **lp, struct conf *c, struct user *u, const struct
 
 	if (c->set->draining || c->set->nlegs >= c->set->max_legs || (c->max_legs && c->nlegs >= c->max_legs))
 		return -EBUSY;
+	if (c->room && mroom_busy(c->room))
+		return -EBUSY;
 	l = leg_make(prm);
 	if (!l)
 		return -ENOMEM;

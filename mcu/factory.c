@@ -92,6 +92,8 @@ unsigned factory_load(struct factory *f)
 	const struct conf_set *s = f->svc->confs;
 	unsigned cpu = cpu_percent(f), legs = s->nlegs * 100 / s->max_legs, load = cpu > legs ? cpu : legs;
 
+	if (f->app->media && media_load(f->app->media) > load)
+		load = media_load(f->app->media);
 	load = load > 100 ? 100 : load;
 	metric_set(&m_load, load);
 	return load;

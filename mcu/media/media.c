@@ -18,12 +18,13 @@
 #define IDLE_MS_DEFAULT 60000u
 #define ICE_MS_DEFAULT  30000u
 #define WORKERS_MAX     64u
+#define LOAD_MAX        85u
 
 struct media {
 	struct mbox    *mbox;
 	struct ports    ports;
 	struct worker **workers;
-	unsigned        nworkers;
+	unsigned        nworkers, load_max;
 	struct link    *links;
 	struct hub     *hubs;
 	pthread_mutex_t lock;                    /* news, posted */
@@ -228,6 +229,7 @@ int media_alloc(struct media **mp, const struct media_prm *prm)
 	metric_register(media_metrics, M_N);
 	voice_init();
 	m->news_last = &m->news;
+	m->load_max = prm->load_max ? prm->load_max : LOAD_MAX;
 	err = -pthread_mutex_init(&m->lock, NULL);
 	m->locks = !err;
 	if (!err)
@@ -279,12 +281,36 @@ static unsigned load_of(const struct worker *w)
 	return n;
 }
 
+static unsigned percent(const struct worker *w)
+{
+	return atomic_load_explicit(&w->percent, memory_order_relaxed);
+}
+
+unsigned media_load(const struct media *m)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = 0; i < m->nworkers; i++)
+		sum += percent(m->workers[i]);
+	return sum / m->nworkers;
+}
+
+bool mroom_busy(const struct mroom *r) { return percent(r->w) >= r->m->load_max; }
+
+/* By what they hold, because the measured load lags behind; but one that is too busy only when all are */
+static bool better(const struct media *m, const struct worker *a, const struct worker *b)
+{
+	bool busy_a = percent(a) >= m->load_max, busy_b = percent(b) >= m->load_max;
+
+	return busy_a != busy_b ? busy_b : load_of(a) < load_of(b);
+}
+
 static struct worker *least_loaded(struct media *m, unsigned *slot)
 {
 	struct worker *best = m->workers[0];
 
 	for (unsigned i = 1; i < m->nworkers; i++)
-		if (load_of(m->workers[i]) < load_of(best))
+		if (better(m, m->workers[i], best))
 			best = m->workers[i];
 	*slot = 0;
 	for (unsigned s = 1; s < SLOTS; s++)
@@ -396,6 +422,11 @@ static int leg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_eve
 	if (!l)
 		return err;
 	l->r = mem_ref(r);
+	err = mroom_busy(r) ? -EBUSY : -ENOMEM;
+	if (err == -EBUSY) {
+		log_warn(media, "leg %s refused: its worker is busy for %u %% of its time", id ? id : "", percent(r->w));
+		goto out;
+	}
 	l->cb = cb;
 	l->arg = arg;
 	l->ssrc = random_ssrc();

@@ -24,13 +24,17 @@ struct media_prm {
 	unsigned        workers;             /* 0: one per core */
 	unsigned        idle_ms;             /* no valid packet for so long: MLEG_IDLE (60000) */
 	unsigned        mix_max;             /* talkers in a mix (3) */
+	unsigned        load_max;            /* percent of a worker's time; busier, it takes no more legs (85) */
 	bool            no_uring;            /* a system call for each socket, even where io_uring would do */
 	unsigned        ice_ms;              /* no way by ICE for so long: MLEG_NO_WAY (30000) */
 };
 int media_alloc(struct media **mp, const struct media_prm *prm);
+/* The share of their time that workers were busy, percent, smoothed over some seconds: that of all together */
+unsigned media_load(const struct media *m);
 
 struct mroom;
 int mroom_alloc(struct mroom **rp, struct media *m, const char *id);      /* on the least loaded worker */
+bool mroom_busy(const struct mroom *r);                                   /* mleg_alloc() would say -EBUSY */
 void mroom_tones(struct mroom *r, bool join_leave);                       /* entry and exit tones on or off */
 
 enum mcodec { MCODEC_PCMU, MCODEC_PCMA, MCODEC_G722, MCODEC_OPUS };

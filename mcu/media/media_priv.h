@@ -282,6 +282,8 @@ struct worker {
 	unsigned         nrooms;
 	uint64_t         next_slot;              /* number of the slot that comes next; slot * 5 ms + epoch is its time */
 	int64_t          epoch_us;
+	int64_t          window_us, busy_us;     /* since when it is measured, and so long it was busy */
+	_Atomic unsigned percent;                /* busy, smoothed: the signalling thread reads it */
 	unsigned         idle_ms, mix_max, ice_ms;
 	uint64_t         rnd;
 	struct pool      pool;

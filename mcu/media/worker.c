@@ -21,6 +21,7 @@
 
 #define LATE_US    5000
 #define MAX_LAG_US 60000
+#define LOAD_US    1000000
 
 struct metric media_metrics[M_N] = {
 	[M_RX]        = METRIC_COUNTER("conclave_media_datagrams_received_total", "Datagrams read from RTP sockets"),
@@ -304,27 +305,55 @@ static void run_slot(struct worker *w)
 	w->next_slot++;
 }
 
+/* The busy share of each second, smoothed. Wall time, not CPU time: who is kept from running is late all the same. */
+static void measure(struct worker *w, int64_t woke)
+{
+	unsigned old = atomic_load_explicit(&w->percent, memory_order_relaxed), pct;
+	int64_t now = now_us();
+
+	w->busy_us += now - woke;
+	if (now - w->window_us < LOAD_US)
+		return;
+	pct = (unsigned)(w->busy_us * 100 / (now - w->window_us));
+	atomic_store_explicit(&w->percent, (old * 3 + pct + 2) / 4, memory_order_relaxed);
+	w->window_us = now;
+	w->busy_us = 0;
+}
+
+static void rest(struct worker *w)
+{
+	poll_cold(w, -1);
+	atomic_store_explicit(&w->percent, 0, memory_order_relaxed);
+	w->window_us = now_us();
+	w->busy_us = 0;
+}
+
 static void *thread(void *arg)
 {
 	struct worker *w = arg;
 
 	pthread_setname_np(pthread_self(), "media");
 	(void)prctl(PR_SET_TIMERSLACK, 1000);            /* ns */
+	w->window_us = now_us();
 	while (!w->stop) {
+		int64_t woke;
+
 		messages(w);
 		if (w->stop)
 			break;
 		if (!w->nrooms) {
-			poll_cold(w, -1);
+			rest(w);
 			continue;
 		}
 		while (!w->slot[w->next_slot % SLOTS])
 			w->next_slot++;
 		sleep_until(slot_time(w));
+		woke = now_us();
 		poll_cold(w, 0);
 		messages(w);
 		if (w->nrooms && w->slot[w->next_slot % SLOTS])
 			run_slot(w);
+		measure(w, woke);
 	}
 	return NULL;
 }

@@ -560,6 +560,44 @@ static void every_failing_allocation_leaves_nothing_behind(void **state)
 	assert_true(done >= 3);
 }
 
+static void a_busy_worker_takes_no_more_legs(void **state)
+{
+	struct media_prm prm = { .ip = "127.0.0.1", .workers = 1, .port_min = 29000, .port_max = 29400, .load_max = 1 };
+	struct mleg *l[100], *more = NULL;
+	struct media *m;
+	struct mroom *r;
+	unsigned n = 0;
+
+	(void)state;
+	engine_start(0, 0, 40);
+	prm.loop = loop;
+	assert_int_equal(media_alloc(&m, &prm), 0);
+	assert_int_equal(mroom_alloc(&r, m, "r"), 0);
+	assert_int_equal(media_load(m), 0);
+	assert_false(mroom_busy(r));
+	for (; n < 100; n++) {
+		struct mleg_set s = { .codec = MCODEC_OPUS, .send = true, .addr = "127.0.0.1", .port = 9, .ptime_ms = 20,
+				      .opus_bitrate = 10000 + n };
+
+		assert_int_equal(mleg_alloc(&l[n], r, "l", NULL, NULL), 0);
+		assert_int_equal(mleg_set(l[n], &s), 0);         /* an encoder each */
+	}
+	for (unsigned i = 0; i < 60 && !mroom_busy(r); i++)
+		run(100);
+	assert_true(mroom_busy(r));
+	assert_true(media_load(m) >= 1 && media_load(m) <= 100);
+	assert_int_equal(mleg_alloc(&more, r, "more", NULL, NULL), -EBUSY);
+	assert_null(more);
+	while (n)
+		mem_deref(l[--n]);
+	mem_deref(r);
+	for (unsigned i = 0; i < 60 && media_load(m); i++)
+		run(100);
+	assert_int_equal(media_load(m), 0);              /* without rooms it rests */
+	mem_deref(m);
+	engine_stop();
+}
+
 static void the_engine_ends_with_its_legs_while_packets_fly(void **state)
 {
 	(void)state;
@@ -592,6 +630,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(bad_settings_are_refused),
 		cmocka_unit_test(changing_to_a_private_encoder_is_not_heard),
 		cmocka_unit_test(every_failing_allocation_leaves_nothing_behind),
+		cmocka_unit_test(a_busy_worker_takes_no_more_legs),
 		cmocka_unit_test(the_engine_ends_with_its_legs_while_packets_fly),
 		cmocka_unit_test(sound_is_under_way_for_less_than_sixty_milliseconds),
 	};

@@ -357,7 +357,8 @@ static __attribute__((unused)) bool steady(void)
 static void engine_start(unsigned n, unsigned idle_ms, uint16_t ports)
 {
 	static uint16_t base = 21000;
-	struct media_prm prm = { .ip = "127.0.0.1", .workers = 1, .no_uring = no_uring, .idle_ms = idle_ms };
+	struct media_prm prm = { .ip = "127.0.0.1", .workers = 1, .no_uring = no_uring, .load_max = 1000,
+				.idle_ms = idle_ms };
 
 	base = (uint16_t)(base + ports + 2);
 	prm.port_min = base;
