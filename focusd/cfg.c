@@ -45,7 +45,7 @@ const struct cfg_key focusd_keys[] = {
 	B("conference", "anonymous", anonymous_allowed, "yes", "Organizers may schedule conferences with policy anonymous"),
 	B("conference", "attendee_dialout", attendee_dialout, "no", "Attendees may have others called into a conference"),
 	B("conference", "dialout_plain", dialout_plain, "no", "Calls out may use plain RTP where the other side has no SRTP"),
-	S("conference", "types", mcu_types, "audio-video", "MCU types that clients are offered"),
+	S("conference", "types", mcu_types, "audio-video,chat", "MCU types that clients are offered"),
 	I("notify", "default_s", sub_default_s, "28800", 60, 86400, "Seconds of a subscription that asks for none"),
 	I("notify", "min_s", sub_min_s, "60", 1, 86400, "Shortest subscription, seconds"),
 	I("notify", "max_s", sub_max_s, "43200", 60, 604800, "Longest subscription, seconds"),
