@@ -18,7 +18,8 @@ struct dialout_prm {
 /* err 0: connected; else the C3P reason. Called once; never when dialout_start() fails. */
 typedef void (dialout_cb)(int err, const char *reason, void *arg);
 int  dialout_start(struct app *a, const struct dialout_prm *prm, dialout_cb *cb, void *arg);
-bool dialout_allowed(const struct app *a, const struct user *by, const char *entity);   /* attendees call themselves only */
+/* Attendees call themselves only: the user is himself and what is dialled is his. */
+bool dialout_allowed(const struct app *a, const struct user *by, const char *entity, const char *target);
 /* "sip:..." or "tel:..." that may stand in a Request-URI */
 bool dialout_target_valid(const char *s);
 

@@ -181,13 +181,12 @@ static void dial_out(struct cmd_ctx *x, const struct wanted *w)
 	struct relay *r;
 	int err;
 
-	if (!dialout_allowed(x->rq->app, x->by, w->user.entity)) {
-		info_fail(x, 403, DIAG_DIALOUT, "unauthorized", "attendees may not call others into this conference");
-		return;
-	}
 	err = split_headers(target, &uri, &headers);
-	if (!err && (!dialout_target_valid(uri) || !dialout_target_valid(w->user.entity))) {
-		info_fail(x, 603, DIAG_USER, "invalidUserEntity", "the user or what is to be dialled is no SIP or tel URI");
+	if (!err && !dialout_allowed(x->rq->app, x->by, w->user.entity, uri)) {
+		info_fail(x, 403, DIAG_DIALOUT, "unauthorized", "attendees may not call others into this conference");
+	} else if (!err && (!dialout_target_valid(uri) || !dialout_target_valid(w->user.entity) ||
+			    str_istarts(str_c(w->user.entity), STR("tel:")))) {
+		info_fail(x, 603, DIAG_USER, "invalidUserEntity", "the user is no SIP URI, or what is to be dialled no SIP or tel URI");
 	} else {
 		r = err ? NULL : info_relay_start(x);
 		p.target  = uri;

@@ -87,10 +87,6 @@ static void call_in(struct uas_req *rq, struct user *by, const char *target)
 	struct refer *r;
 	int err;
 
-	if (!dialout_allowed(rq->app, by, target)) {
-		answer_error(rq->app, rq->st, 403, DIAG_DIALOUT, "attendees may not call others into this conference");
-		return;
-	}
 	if (!str_istarts(str_c(target), STR("tel:"))) {  /* the user is the address of record, whatever parameters it is dialled with */
 		struct str s = sip_uri_aor(str_c(target), aor, sizeof(aor));
 
@@ -99,6 +95,10 @@ static void call_in(struct uas_req *rq, struct user *by, const char *target)
 			return;
 		}
 		p.entity = s.p;
+	}
+	if (!dialout_allowed(rq->app, by, p.entity, target)) {
+		answer_error(rq->app, rq->st, 403, DIAG_DIALOUT, "attendees may not call others into this conference");
+		return;
 	}
 	r = accept_refer(rq);
 	if (!r)
