@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Digest, and what is remembered of it.
 --
--- Initial requests of clients need a digest each time (401 for REGISTER, 407 else). A request inside a dialog is believed when
+-- Initial requests of clients need a digest (401 for REGISTER, 407 else), once for each user of a TLS connection: what it says later
+-- in his name is his, until he registers again. Over UDP and plain TCP each one needs it. A request inside a dialog is believed when
 -- its dialog was set up from the same flow (`dialogs`, key Call-ID|flow), or when its connection has authenticated the user in
 -- its From (`flows`, key flow|user, connections only); otherwise it is challenged too: a forged BYE with a hand-made Route
 -- set gets 407. A flow is the connection's number, or address and port for UDP; numbers are never used again, so a closed
@@ -44,9 +45,18 @@ local function check_407(R)
 	return rc
 end
 
+local lasting = { tls = true, wss = true }      -- connections that nobody on the way can write to
+
+local function bound_principal(R)
+	if not lasting[R.proto] or R.method == "REGISTER" or KSR.pv.gete("$au") ~= "" or not headers.ours(R.from_host, "") then return nil end
+	local p = KSR.htable.sht_gete("flows", R.flow .. "|" .. R.from_user)
+
+	return p ~= "" and p or nil
+end
+
 -- The digest of this request: true, or false when it was answered here.
 function M.digest(R)
-	R.principal = R.method ~= "REGISTER" and ocs.principal(R) or nil
+	R.principal = R.method ~= "REGISTER" and (ocs.principal(R) or bound_principal(R)) or nil
 	if R.principal then return true end
 	local user = KSR.pv.gete("$au"):lower():match("^([^@]*)")
 

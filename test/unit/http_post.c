@@ -112,7 +112,8 @@ static struct http_tls tls_of(const char *name, const char *peers)
 
 	snprintf(pem, sizeof(pem), "%s.pem", name);
 	snprintf(key, sizeof(key), "%s.key", name);
-	return (struct http_tls){ certs_path(&certs, pem), certs_path(&certs, key), certs_path(&certs, "ca.pem"), peers };
+	return (struct http_tls){ .cert_file = certs_path(&certs, pem), .key_file = certs_path(&certs, key), .ca_file = certs_path(&certs, "ca.pem"),
+				   .peer_names = peers };
 }
 
 static void start_srv(const char *name, const char *peers)
