@@ -161,15 +161,15 @@ static const struct command commands[] = {
 	{ "modifyConference",           true,      MCU_MAY,   info_modify_conference },
 	{ "modifyConferenceLock",       true,      MCU_NEVER, info_lock },
 	{ "modifyUsersMediaFilters",    true,      MCU_MUST,  info_media_filters },
-	{ "modifyConferenceAnnouncements", true,   MCU_MUST,  info_forward },
+	{ "modifyConferenceAnnouncements", true,   MCU_MUST,  info_announcements },
 	{ "addUser",                    false,     MCU_MUST,  info_add_user },
 	{ "deleteUser",                 false,     MCU_MAY,   info_delete_user },
 	{ "modifyUser",                 false,     MCU_NEVER, info_modify_user },
 	{ "modifyUserRoles",            true,      MCU_NEVER, info_modify_roles },
 	{ "setUserAccess",              true,      MCU_NEVER, info_set_access },
 	{ "modifyEndpointRole",         true,      MCU_MUST,  info_endpoint_role },
-	{ "addEndpointMedia",           false,     MCU_MUST,  info_forward },
-	{ "deleteEndpointMedia",        false,     MCU_MUST,  info_forward },
+	{ "addEndpointMedia",           false,     MCU_MUST,  info_endpoint_media },
+	{ "deleteEndpointMedia",        false,     MCU_MUST,  info_endpoint_media },
 	{ "modifyEndpointMedia",        false,     MCU_MAY,   info_modify_media },
 };
 

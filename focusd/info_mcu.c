@@ -93,7 +93,7 @@ void info_pending(struct cmd_ctx *x, struct relay *r, int err)
 		return;
 	}
 	mem_deref(r);
-	info_fail(x, 603, DIAG_MCU_URI, "mcuTypeNotAvailable", "this conference has no audio-video conferencing server now");
+	info_fail(x, 603, DIAG_MCU_URI, "mcuTypeNotAvailable", "this conference has no conferencing server of this type now");
 }
 
 /* blocks: true/false from the filter element, else from the status a client writes with it (c3p.md 2.24) */
@@ -103,6 +103,11 @@ static const char *ingress_of(const struct c3p_media *m)
 		return m->ingress;
 	return cstr_eq(m->status, "recvonly") || cstr_eq(m->status, "inactive") ? "block"
 	       : cstr_eq(m->status, "sendrecv") || cstr_eq(m->status, "sendonly") ? "unblock" : NULL;
+}
+
+static bool is_filter(const char *v)
+{
+	return !v || cstr_eq(v, "block") || cstr_eq(v, "unblock");
 }
 
 void info_modify_media(struct cmd_ctx *x)
@@ -121,7 +126,7 @@ void info_modify_media(struct cmd_ctx *x)
 		info_fail(x, 403, DIAG_FORBIDDEN, "unauthorized", "only presenters mute others");
 		return;
 	}
-	if (!e || e->user != u || e->session == SESSION_FOCUS) {
+	if (!e || e->user != u || e->session == SESSION_FOCUS || (x->req->mcu_uri && e->session != info_mcu_of(x))) {
 		info_fail(x, 603, DIAG_ENDPOINT, "endpointDoesntExist", "no such media endpoint of this user");
 		return;
 	}
@@ -130,7 +135,8 @@ void info_modify_media(struct cmd_ctx *x)
 		info_fail(x, 603, DIAG_NONE, "mediaDoesntExist", "no such media in this endpoint");
 		return;
 	}
-	if (!n || c3p_media_decode(&m, n) || (!ingress_of(&m) && !m.egress)) {
+	if (!n || c3p_media_decode(&m, n) || (!ingress_of(&m) && !m.egress) ||
+	    !is_filter(xml_text(xml_child(n, NULL, "media-ingress-filter"))) || !is_filter(xml_text(xml_child(n, NULL, "media-egress-filter")))) {
 		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "a media element with a filter or a status is needed");
 		return;
 	}
@@ -145,7 +151,7 @@ void info_relay_fail(struct relay *r, const char *reason)
 }
 
 /* --- forwarded as they are: the MCU knows what they mean, the focus only who may say them */
-static void forward(struct cmd_ctx *x)
+void info_forward(struct cmd_ctx *x)
 {
 	struct relay *r = info_relay_start(x);
 
@@ -153,31 +159,40 @@ static void forward(struct cmd_ctx *x)
 			     : -ENOMEM);
 }
 
+void info_announcements(struct cmd_ctx *x)
+{
+	static const char *const known[] = { "true", "false", "1", "0" };
+	const char *v = xml_text(xml_child(x->req->cmd, NULL, "enabled"));
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (cstr_ieq(v, known[i])) {
+			info_forward(x);
+			return;
+		}
+	info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "'enabled' is neither true nor false");
+}
+
 /* Own endpoints, or presenters those of others. */
-void info_forward(struct cmd_ctx *x)
+void info_endpoint_media(struct cmd_ctx *x)
 {
 	const struct c3p_keys *k = &x->req->keys;
 	struct endpoint *e;
 	struct user *u;
 
-	if (*k->user_entity) {
-		u = info_target(x);
-		if (!u)
-			return;
-		if (!policy_may_act_on(x->by, u)) {
-			info_fail(x, 403, DIAG_FORBIDDEN, "unauthorized", "only presenters do this to others");
-			return;
-		}
-		e = *k->endpoint_entity ? endpoint_find(x->rq->conf, k->endpoint_entity) : NULL;
-		if (*k->endpoint_entity && (!e || e->user != u || e->session != info_mcu_of(x))) {
-			info_fail(x, 603, DIAG_ENDPOINT, "endpointDoesntExist", "no such endpoint of this user on that MCU");
-			return;
-		}
-	} else if (!policy_is_presenter(x->by)) {
+	if (!*k->user_entity || !*k->endpoint_entity) {
 		info_fail(x, 400, DIAG_USER, "requestMalformed", "endpointKeys or mediaKeys are needed");
 		return;
 	}
-	forward(x);
+	u = info_target(x);
+	if (!u)
+		return;
+	e = endpoint_find(x->rq->conf, k->endpoint_entity);
+	if (!policy_may_act_on(x->by, u))
+		info_fail(x, 403, DIAG_FORBIDDEN, "unauthorized", "only presenters do this to others");
+	else if (!e || e->user != u || e->session != info_mcu_of(x))
+		info_fail(x, 603, DIAG_ENDPOINT, "endpointDoesntExist", "no such endpoint of this user on that MCU");
+	else
+		info_forward(x);
 }
 
 void info_media_filters(struct cmd_ctx *x)
@@ -188,7 +203,7 @@ void info_media_filters(struct cmd_ctx *x)
 	for (size_t i = 0; i < 2; i++) {
 		const char *v = xml_text(xml_child(x->req->cmd, NULL, filters[i]));
 
-		if (v && !cstr_eq(v, "block") && !cstr_eq(v, "unblock")) {
+		if (!is_filter(v)) {
 			info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "a filter is block or unblock");
 			return;
 		}
@@ -197,7 +212,7 @@ void info_media_filters(struct cmd_ctx *x)
 	if (!any && !xml_child(x->req->cmd, NULL, "mayModifyOwnFilters"))
 		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "ingressFilter, egressFilter or mayModifyOwnFilters is needed");
 	else
-		forward(x);
+		info_forward(x);
 }
 
 /* --- modifyEndpointRole: the MCU applies it, the roster shows it then */

@@ -39,7 +39,7 @@ void info_pending(struct cmd_ctx *x, struct relay *r, int err);      /* err: of 
 
 cmd_handler info_get_conference, info_lock, info_modify_roles, info_delete_conference, info_delete_user, info_modify_user,
 	    info_set_access, info_modify_conference;
-cmd_handler info_modify_media, info_forward, info_media_filters, info_endpoint_role;
+cmd_handler info_modify_media, info_forward, info_announcements, info_endpoint_media, info_media_filters, info_endpoint_role;
 cmd_handler info_add_user;
 
 #endif

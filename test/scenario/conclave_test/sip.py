@@ -206,10 +206,10 @@ class Subscription(Dialog):
 
     def arrived(self, msg):
         if msg.method in ("NOTIFY", "BENOTIFY"):
-            if msg.get("Subscription-State", "").startswith("terminated"):
-                self.terminated.set()
             if msg.body:
                 self._document(msg)
+            if msg.get("Subscription-State", "").startswith("terminated"):
+                self.terminated.set()           # last: who waits for it looks at the document
 
     def _document(self, msg):
         self.documents.append((time.monotonic(), msg))
