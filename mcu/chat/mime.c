@@ -158,7 +158,8 @@ static bool part_decode(struct mime_part *p, struct str text)
 		value = str_trim(value);
 		while (text.l && (text.p[0] == ' ' || text.p[0] == '\t')) {            /* folded: the value grows in place */
 			line = take_line(&text);
-			value.l = (size_t)(line.p + line.l - value.p);
+			if (value.p)     /* a line without a colon has no value that could grow */
+				value.l = (size_t)(line.p + line.l - value.p);
 		}
 		if (str_ieq(name, STR("Content-Type")) && !str_empty(value))
 			p->ctype = value;

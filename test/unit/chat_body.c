@@ -90,6 +90,13 @@ static void a_broken_multipart_has_no_parts(void **state)
 	assert_true(mime_is(parts[0].ctype, "text/plain"));
 }
 
+static void a_header_line_without_colon_that_is_folded_has_no_value(void **state)
+{
+	(void)state;
+	expect_choice(ALT, "--=_x\r\nnonsense\r\n folded\r\nContent-Type: text/html\r\n\r\nHi\r\n--=_x--", "text/html", false, "text/html", "Hi");
+	expect_choice(ALT, "--=_x\r\n\tfolded first\r\n more\r\n\r\nHi\r\n--=_x--", "text/plain", false, "text/plain", "Hi");
+}
+
 static void more_parts_than_the_bound_and_encoded_parts_are_not_taken(void **state)
 {
 	struct mime_part parts[MIME_MAX_PARTS];
@@ -209,6 +216,7 @@ int main(void)
 		cmocka_unit_test(text_plain_is_the_last_resort_of_an_alternative_and_of_nothing_else),
 		cmocka_unit_test(parameters_of_text_plain_are_kept),
 		cmocka_unit_test(a_broken_multipart_has_no_parts),
+		cmocka_unit_test(a_header_line_without_colon_that_is_folded_has_no_value),
 		cmocka_unit_test(more_parts_than_the_bound_and_encoded_parts_are_not_taken),
 		cmocka_unit_test(the_name_stands_before_text_and_is_escaped_in_html),
 		cmocka_unit_test(old_and_new_descriptions_are_answered_in_their_own_words),
