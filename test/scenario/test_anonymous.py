@@ -2,6 +2,7 @@
 """Anonymous joins: the digest with the pass code (MS-SIPAE 3.2.4.3), what such a user may do and what nobody may do in his
 name, the pause after wrong codes.
 """
+import base64
 import os
 import time
 
@@ -10,8 +11,10 @@ import pytest
 from conclave_test import c3p
 from conclave_test import commands as cmd
 from conclave_test.c3p import CTYPE, Participant, request, service
-from conclave_test.sip import UA, SipError, SipTimeout
+from conclave_test.roster import NS
+from conclave_test.sip import UA, SipError, verified_tls
 from conclave_test.sipmsg import challenge_params
+from test_schedule import openssl, record, sealed
 
 ALICE, BOB = "sip:alice@conclave.test", "sip:bob@conclave.test"
 CODE = "Pass2468"
@@ -24,7 +27,6 @@ def uas(stack):
 
 
 def anonymous(stack, code=CODE, name=None, display="Guest"):
-    from conclave_test.sip import verified_tls
     ua = UA(stack.tls, name or os.urandom(16).hex(), "anonymous.invalid", code, tls=verified_tls(str(stack.dir / "ca" / "client-root.pem")),
             display=display)
     stack.uas.append(ua)
@@ -39,9 +41,6 @@ def conf(stack, uas, end):
 
 
 def schedule(stack, alice, code=CODE):
-    from test_schedule import openssl, record, sealed
-    import base64
-    from conclave_test.roster import NS
     conf_id = c3p.new_id()
     r = service(alice, "<getEncryptionKey/>")
     cert = stack.dir / "passcode-cert.pem"
