@@ -25,7 +25,7 @@ def free_base():
     while True:
         base = random.randrange(20000, 31000, 500)
         try:
-            for n in range(14):
+            for n in range(15):
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                     with socket.socket(socket.AF_INET, kind) as s:
                         s.bind(("127.0.0.1", base + n))

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import CONCLAVE, Group, conclave, free_base
+from conftest import CONCLAVE, TOP, Group, conclave, free_base
 
 
 def processes(group):
@@ -160,17 +160,24 @@ def test_a_port_in_use_is_shown_with_the_parts_own_words(fresh):
 def test_it_runs_as_an_ordinary_user():
     if os.getuid():
         return                                                              # then every other test has shown it
-    d = tempfile.mkdtemp(prefix="edge")
+    top = tempfile.mkdtemp(prefix="edge")
+    d = top + "/group"
+    os.chmod(top, 0o755)
+    os.mkdir(d)
     os.chown(d, 65534, 65534)
     try:
-        p = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", CONCLAVE, "run", "--dir", d,
-                              "--ports", str(free_base()), "--parts", "kamailio,rtpengine"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        # An installed copy: the checkout may lie where nobody else may look.
+        done = subprocess.run(["make", "-s", "install", "PREFIX=" + top + "/inst", "UNITDIR=" + top + "/units"], cwd=TOP, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CONCLAVE")}
+        p = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs", top + "/inst/bin/conclave", "run", "--dir", d,
+                              "--ports", str(free_base()), "--parts", "kamailio,rtpengine"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd="/")
         assert until(lambda: os.path.exists(d + "/addresses.json") or p.poll() is not None)
         assert p.poll() is None, p.stdout.read().decode()
         p.send_signal(signal.SIGTERM)
         assert p.wait(10) == 0
     finally:
-        shutil.rmtree(d)
+        shutil.rmtree(top)
 
 
 def test_check_and_the_help_pages(tmp_path):
