@@ -72,7 +72,7 @@ archive  = $(BUILD)/lib/$(1).a
 archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
-.PHONY: all help run test unit lua edge scenario fuzz bench sanitize soak check deps clean install
+.PHONY: all help run test unit lua edge interop scenario fuzz bench sanitize soak check deps clean install
 all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_fork.so ## build the daemons into BUILD (default build)
 
 help: ## this list
@@ -189,13 +189,14 @@ edge: $(BUILD)/edge_fork.so ## the edge between played daemons
 
 # One runner after the other: two would disturb each other's clocks.
 JOBS ?= $(shell nproc)
-test: deps ## all of check lua unit fuzz edge scenario
+test: deps ## all of check lua unit fuzz edge scenario interop
 	$(MAKE) -j$(JOBS) all
 	$(MAKE) check lua
 	$(MAKE) -j$(JOBS) unit
 	$(MAKE) -j$(JOBS) fuzz
 	$(MAKE) edge
 	$(MAKE) scenario
+	$(MAKE) interop
 
 # --- figures (docs: test/bench/README.md). BENCH=quick: a minute and a half; BENCH=full; BENCH=capacity: the largest room
 BENCH ?= full

@@ -56,6 +56,8 @@ void persist_on_gone(enum dirt_kind kind, int64_t id, void *arg);
 /* --- sweep.c: once a second */
 void sweep_start(struct app *a);
 void sweep_stop(struct app *a);
+/* The edge lost a client's connection, ADDRESS:PORT: who came by it is asked at once, and removed when there is no answer. */
+void sweep_gone(struct app *a, struct str addr);
 
 /* --- announce.c: tells the edge which nodes and MCUs there are */
 void announce_now(struct app *a);               /* also used when an MCU comes or goes */

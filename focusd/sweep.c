@@ -86,6 +86,40 @@ static void probe(struct app *a, struct endpoint *e)
 	confs_mark(&a->confs, &e->dirt);
 }
 
+/* "127.0.0.1:4711" as the edge writes it into the Contact of a client: ";alias=127.0.0.1~4711~". */
+static int alias_of(char *buf, size_t size, struct str addr)
+{
+	size_t colon = addr.l;
+
+	while (colon && addr.p[colon - 1] != ':')
+		colon--;
+	if (colon < 2 || addr.l > 64)
+		return -EBADMSG;
+	snprintf(buf, size, ";alias=%.*s~%.*s~", (int)(colon - 1), addr.p, (int)(addr.l - colon), addr.p + colon);
+	return 0;
+}
+
+void sweep_gone(struct app *a, struct str addr)
+{
+	struct endpoint *e, *tmp;
+	struct conf *c, *ctmp;
+	char alias[96];
+
+	if (alias_of(alias, sizeof(alias), str_trim(addr)))
+		return;
+	HASH_ITER(hh, a->confs.by_key, c, ctmp) {
+		if (!c->active)
+			continue;
+		HASH_ITER(hh, c->eps, e, tmp) {
+			if (e->session != SESSION_FOCUS || !e->dlg || !strstr(e->dlg->remote_target, alias))
+				continue;
+			e->misses = 1;           /* the edge has said so: one more miss is enough */
+			if (!e->probing)
+				probe(a, e);
+		}
+	}
+}
+
 static void check_focus(struct app *a, struct endpoint *e, uint64_t now)
 {
 	uint64_t silent = now - e->refreshed_ms;

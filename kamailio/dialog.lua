@@ -12,6 +12,7 @@ local headers = require("headers")
 local media   = require("media")
 local user    = require("user")
 local ocs     = require("ocs")
+local gone    = require("gone")
 local M = {}
 
 local conference                                                -- required late: it requires user, as we do
@@ -42,6 +43,10 @@ local function locate(R)
 	KSR.nathelper.handle_ruri_alias()
 	local u = headers.uri(KSR.pv.gete("$ru"))
 
+	if KSR.isdsturiset() and gone.lost(hostport(KSR.pv.gete("$du"))) then
+		reply.refuse(481, "Call/Transaction Does Not Exist", "lost")
+		return false
+	end
 	if KSR.isdsturiset() or not headers.ours_uri(u) then return true end
 	if u.user ~= "" and not headers.opaque(u) then return user.lookup(R) end
 	reply.refuse(481, "Call/Transaction Does Not Exist", "no-such-dialog")

@@ -9,7 +9,7 @@
 -- do the functions that Kamailio calls change. So a broken file leaves the old script at work.
 
 package.path = EDGE.lua .. "/?.lua"
-for _, name in ipairs({ "log", "reply", "policy", "abuse", "peers", "ocs", "auth", "registrar", "media", "dialog", "conference",
+for _, name in ipairs({ "log", "reply", "policy", "abuse", "peers", "ocs", "gone", "auth", "registrar", "media", "dialog", "conference",
 	"user", "request", "metrics", "headers" }) do
 	package.loaded[name] = nil
 end
@@ -20,6 +20,7 @@ local request    = require("request")
 local conference = require("conference")
 local dialog     = require("dialog")
 local user       = require("user")
+local gone       = require("gone")
 local metrics    = require("metrics")
 require("policy").load(EDGE.policies or {})
 
@@ -69,3 +70,5 @@ function edge_reply_client()  return guarded("reply_client", dialog.on_client_re
 
 function ksr_xhttp_event()     return guarded("http", function() metrics.on_http() end) end
 function ksr_websocket_event() return 1 end
+function ksr_closed_event()    return guarded("closed", gone.on_closed) end
+function ksr_gone_timer()      return guarded("gone", gone.on_timer) end

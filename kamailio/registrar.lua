@@ -7,6 +7,7 @@ local auth  = require("auth")
 local log   = require("log")
 local headers = require("headers")
 local ocs   = require("ocs")
+local gone  = require("gone")
 local M = {}
 
 local NATED = 6                                 -- usrloc's nat_bflag in kamailio.cfg
@@ -31,7 +32,9 @@ function M.handle(R)
 		return
 	end
 	if R.ocs then
-		if ocs.registered(R) > 0 then ocs.bind(R) else ocs.unbind(R) end
+		if ocs.registered(R) == 0 then return ocs.unbind(R) end
+		ocs.bind(R)
+		gone.watch(R)
 	end
 	log.step("step=registered user=" .. R.principal .. " from=" .. R.ip .. ":" .. R.port)
 end

@@ -33,6 +33,7 @@ M.reasons = {
 	["unreachable"]     = { 25, "The other side cannot be reached" },
 	["event"]           = { 26, "This event package is not offered here" },
 	["service"]         = { 27, "This service is not offered here" },
+	["lost"]            = { 30, "The client's connection has ended" },
 	["wrong-password"]  = { 29, "Wrong name or password" },
 	["group-chat"]      = { 28, "There is no group chat server here" },
 }

@@ -276,7 +276,7 @@ class Daemon(Peer):
             threading.Thread(target=self._stream, args=(conn,), daemon=True).start()
 
     def _got(self, msg, send):
-        if msg.method == "OPTIONS" and not msg.is_reply and "edge@" in msg.get("From"):
+        if msg.method == "OPTIONS" and not msg.is_reply and "edge@" in msg.get("From") and not msg.get("Conclave-Gone"):
             return send(reply_to(msg, 200, "OK"))
         super()._got(msg, send)
 

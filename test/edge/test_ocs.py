@@ -67,7 +67,7 @@ def test_a_wrong_password_and_another_users_name_are_refused(group):
 
 
 def test_other_clients_are_challenged_and_answered_as_before(group):
-    c = group.client("tls")
+    c = group.client("tcp")
     c.authed("REGISTER", DOMAIN, group.passwords["alice"], expect=401, to="sip:alice@conclave.test")
     ok = c.wait(200)
     assert not ok.get("Server") and not ok.get("ms-keep-alive") and not ok.get("Allow-Events")
@@ -119,7 +119,7 @@ def test_what_it_asks_about_itself_is_answered_and_the_rest_gets_489_or_4xx(grou
 def test_its_connection_is_bound_to_its_user_and_to_nobody_else(group, daemons):
     focus, _ = daemons
     focus.answer = focus_accepts
-    c = signed_on(group, "alice")
+    c = signed_on(group, "alice", "tcp")      # over TLS every client's is
     c.send(without_branch(c.request("INVITE", FOCUS, body=b"<request/>", ctype="application/cccp+xml", contact=f"<{gruu('alice', 1)}>")))
     assert focus.wait("INVITE").all("P-Asserted-Identity") == ["<sip:alice@conclave.test>"]
     c.wait(200)
@@ -131,7 +131,7 @@ def test_its_connection_is_bound_to_its_user_and_to_nobody_else(group, daemons):
     d.send(d.request("INVITE", FOCUS, user="alice"))
     d.wait(407)
     d.close()
-    c.send(c.request("REGISTER", DOMAIN, to="sip:alice@conclave.test", extra=OCS + ["Expires: 0"], contact=f"<sip:{c.me};transport=tls>"))
+    c.send(c.request("REGISTER", DOMAIN, to="sip:alice@conclave.test", extra=OCS + ["Expires: 0"], contact=f"<sip:{c.me};transport=tcp>"))
     assert c.wait(200).get("Expires") == "0"
     c.send(c.request("INVITE", FOCUS))
     c.wait(407)
@@ -227,4 +227,17 @@ def test_what_comes_for_a_client_that_is_gone_is_refused_but_a_benotify_is_not_a
     for method in ("BENOTIFY", "NOTIFY"):
         out.send(out.request(method, gruu("bob", 9), from_uri=FOCUS, to="sip:bob@conclave.test", to_tag="x", extra=["Event: conference"]))
     assert Msg is type(out.wait(480)) and [m.method for m in out.seen] == ["NOTIFY"]
+    out.close()
+
+def test_the_focus_is_told_when_a_clients_connection_ends_and_the_edge_answers_for_it(group, daemons):
+    focus, _ = daemons
+    c = signed_on(group, "bob", n=9)
+    host, port = c.me.split(":")
+    c.close()
+    focus.answer = focus_accepts
+    told = focus.wait("OPTIONS", 5)
+    assert c.me in told.all("Conclave-Gone")
+    out = focus.out()
+    out.send(out.request("OPTIONS", f"{gruu('bob', 9)};alias={host}~{port}~3", from_uri=FOCUS, to="sip:bob@conclave.test", to_tag="x"))
+    out.wait(481)
     out.close()

@@ -76,6 +76,7 @@ static int on_login(json_t *cmd)
 	if (!me.acct)
 		return -ENOMEM;
 	purple_account_set_password(me.acct, str_of(cmd, "password", ""));
+	purple_account_set_remember_password(me.acct, TRUE);
 	purple_account_set_string(me.acct, "server", str_of(cmd, "server", ""));
 	purple_account_set_string(me.acct, "transport", str_of(cmd, "transport", "tls"));
 	purple_account_set_bool(me.acct, "dont-publish", TRUE);
