@@ -165,7 +165,7 @@ class SmallDisk(Stack):
             return cmd
         db = self.dir / "db"
         db.mkdir(exist_ok=True)
-        return ["unshare", "-rm", "sh", "-c", f'mount -t tmpfs -o size=1536k,mode=0700 none {db} && exec "$@"', "sh", *cmd]
+        return ["unshare", "-m" if os.getuid() == 0 else "-rm", "sh", "-c", f'mount -t tmpfs -o size=1536k,mode=0700 none {db} && exec "$@"', "sh", *cmd]
 
     @property
     def filler(self):
