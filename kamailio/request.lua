@@ -6,6 +6,7 @@ local policy     = require("policy")
 local abuse      = require("abuse")
 local peers      = require("peers")
 local auth       = require("auth")
+local ocs        = require("ocs")
 local headers    = require("headers")
 local registrar  = require("registrar")
 local conference = require("conference")
@@ -92,6 +93,7 @@ function M.handle()
 	R.who = peers.identify(R)
 	if not R.who or not abuse.check(R) then return end
 	R.flow = flow_of(R)
+	if ocs.bound_user(R) then ocs.own_branch(R) end
 	if by_transaction(R) then return end
 	if not peers.is_daemon(R.who) then
 		R.asserted = KSR.hdr.gete("P-Asserted-Identity")

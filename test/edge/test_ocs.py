@@ -151,6 +151,12 @@ def test_two_clients_of_the_same_second_are_kept_apart(group, daemons):
 
     focus.answer = answer
     users = {u: signed_on(group, u, n=n, callid="samecallid") for n, u in enumerate(("alice", "bob"), 1)}
+    for user, c in users.items():                           # outside a dialog they give a branch: the same
+        c.send(c.request("SERVICE", f"sip:{user}@conclave.test;gruu;opaque=app:conf:focusfactory", user=user, callid="sameservice",
+                         tag="sametag", branch="z9hG4bK130C34790E4D10C47D3E", body=b"<request/>", ctype="application/cccp+xml"))
+    for user, c in users.items():
+        assert c.wait(200).get("To").endswith("tag=ft" + user[:3])
+    answered.clear()
     for user, c in users.items():
         c.send(without_branch(c.request("INVITE", FOCUS, user=user, callid="samedialog", tag="sametag", contact=f"<{gruu(user, 1)}>")))
     for user, c in users.items():
