@@ -145,10 +145,11 @@ static int insert(struct jbuf *j, const struct jbuf_pkt *p)
 		j->dups++;
 		return -EALREADY;
 	}
-	data = pool_get(j->pool, p->len);
-	if (!data)
+	data = p->len ? pool_get(j->pool, p->len) : NULL;
+	if (p->len && !data)
 		return -ENOMEM;
-	memcpy(data, p->data, p->len);
+	if (data)
+		memcpy(data, p->data, p->len);
 	memmove(j->q + at + 1, j->q + at, (j->n - at) * sizeof(j->q[0]));
 	j->q[at] = *p;
 	j->q[at].data = data;
@@ -212,6 +213,14 @@ static unsigned gap(const struct jbuf *j)
 			n--;
 	}
 	return n;
+}
+
+bool jbuf_has_data(const struct jbuf *j)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (j->q[i].data)
+			return true;
+	return false;
 }
 
 const struct jbuf_pkt *jbuf_next(const struct jbuf *j)

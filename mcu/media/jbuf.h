@@ -22,7 +22,7 @@
 enum { JBUF_CN = 1, JBUF_SHRINK = 2 };
 
 struct jbuf_pkt {
-	uint8_t *data;             /* a pool cell; who gets the packet from jbuf_get() puts it back */
+	uint8_t *data;             /* a pool cell, NULL with len 0; who gets the packet from jbuf_get() puts it back */
 	uint32_t ts, dur;          /* units of the RTP clock */
 	uint16_t seq, len;
 	int8_t   level;            /* dBov or JBUF_NO_LEVEL */
@@ -64,6 +64,7 @@ int  jbuf_push(struct jbuf *j, const struct jbuf_pkt *pkt, int64_t arrival_us);
 void jbuf_nonaudio(struct jbuf *j, uint16_t seq);   /* carries no sound (telephone event): its absence is no loss */
 /* quiet: leaving out a packet now would not be heard */
 enum jbuf_what jbuf_get(struct jbuf *j, int64_t play_us, bool quiet, struct jbuf_pkt *out);
+bool jbuf_has_data(const struct jbuf *j);           /* of any packet */
 const struct jbuf_pkt *jbuf_next(const struct jbuf *j);   /* follows at once on what was lost, or NULL */
 
 #endif

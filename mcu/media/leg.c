@@ -147,6 +147,8 @@ static void sound(struct wleg *l, const struct rtp_hdr *h, uint8_t *p, bool cn, 
 		}
 		k.dur = (uint32_t)((uint64_t)samples * l->codec->rtp_clock / l->codec->rate);
 		k.level = (int8_t)level_of(l, h, p, h->payload_len);
+		if (voice_unheard(l, k.level) && !jbuf_has_data(&l->jb))
+			k.len = 0;                       /* its time and level are enough */
 	}
 	if (jbuf_push(&l->jb, &k, now) == -ETIME)
 		metric_inc(&media_metrics[M_LATE_PKT]);

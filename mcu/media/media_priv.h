@@ -336,7 +336,7 @@ void voice_init(void);                                      /* tables, once */
 void voice_pull(struct wleg *l, int64_t tick_us);           /* sets frame, loud and the level */
 void voice_free(struct wleg *l);
 int  voice_level(const struct wleg *l);
-bool voice_known_level(const struct wleg *l);
+bool voice_unheard(const struct wleg *l, int level);
 int  voice_payload_level(const struct wleg *l, const uint8_t *p, size_t n);
 
 /* --- leg_tx.c */

@@ -122,6 +122,7 @@ static int open_one(const union usa *ip, uint16_t port)
 {
 	union usa a = *ip;
 	int tos = 0xb8, off = 0;                 /* EF */
+	int probe = IP_PMTUDISC_PROBE;           /* no fragments, no IP identification to be found for each packet */
 	int fd = socket(a.sa.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -132,6 +133,7 @@ static int open_one(const union usa *ip, uint16_t port)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
 	} else {
 		(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+		(void)setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof(probe));
 	}
 	if (bind(fd, &a.sa, usa_len(&a))) {
 		int err = -errno;

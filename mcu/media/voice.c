@@ -101,6 +101,12 @@ static bool wanted(const struct wleg *l, int level)
 	return r->floor_last == LEVEL_SILENCE || voice_level(l) >= r->floor_last || level >= r->floor_last + 6;
 }
 
+/* Will nobody hear it? Then a packet need not be kept. Who is loud already may be mixed before it plays. */
+bool voice_unheard(const struct wleg *l, int level)
+{
+	return level != JBUF_NO_LEVEL && level <= gate(l) && !l->loud && !l->in_mix && !l->voice;
+}
+
 static void consume(struct wleg *l)
 {
 	if (!l->used)
@@ -260,7 +266,7 @@ static bool fetch(struct wleg *l, int64_t tick_us)
 	l->pkt_level = p.flags & JBUF_CN ? LEVEL_SILENCE : p.level;
 	if (p.flags & JBUF_CN)
 		comfort(l, &p, n);
-	else if (wanted(l, p.level))
+	else if (p.data && wanted(l, p.level))
 		decode(l, &p, n);
 	else
 		skip(l, n);

@@ -322,8 +322,8 @@ static void measure(struct worker *w, int64_t woke)
 
 static void rest(struct worker *w)
 {
-	poll_cold(w, -1);
 	atomic_store_explicit(&w->percent, 0, memory_order_relaxed);
+	poll_cold(w, -1);
 	w->window_us = now_us();
 	w->busy_us = 0;
 }

@@ -598,6 +598,28 @@ static void a_busy_worker_takes_no_more_legs(void **state)
 	engine_stop();
 }
 
+/* Packets of silent legs are not kept: the first packet with sound must be. */
+static void the_first_sound_after_long_silence_is_heard(void **state)
+{
+	(void)state;
+	for (unsigned k = 0; k < 2; k++) {
+		engine_start(2, 0, 40);
+		for (unsigned i = 0; i < 2; i++) {
+			peers[i].level_ext = k ? 1 : 0;
+			peer_start(&peers[i], k ? MCODEC_OPUS : MCODEC_PCMU, 0, k);
+		}
+		run(2500);
+		peers[0].hz = 700;
+		peers[0].silent = false;
+		peers[1].first_heard_us = 0;
+		run(700);
+		assert_true(tone_level(&peers[1], 700, 300) > 3000);
+		if (steady())
+			assert_in_range(peers[1].first_heard_us - peers[0].first_loud_us, 1, 120000);
+		engine_stop();
+	}
+}
+
 static void the_engine_ends_with_its_legs_while_packets_fly(void **state)
 {
 	(void)state;
@@ -631,6 +653,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(changing_to_a_private_encoder_is_not_heard),
 		cmocka_unit_test(every_failing_allocation_leaves_nothing_behind),
 		cmocka_unit_test(a_busy_worker_takes_no_more_legs),
+		cmocka_unit_test(the_first_sound_after_long_silence_is_heard),
 		cmocka_unit_test(the_engine_ends_with_its_legs_while_packets_fly),
 		cmocka_unit_test(sound_is_under_way_for_less_than_sixty_milliseconds),
 	};

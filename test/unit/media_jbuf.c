@@ -281,6 +281,31 @@ static void random_input_never_breaks_it(void **state)
 }
 
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+static void a_packet_without_data_has_its_time_all_the_same(void **state)
+{
+	struct jbuf_pkt p = { .ts = 1000, .dur = FRAME, .level = -70, .seq = 65000 };
+	unsigned i, played = 0;
+
+	(void)state;
+	assert_int_equal(jbuf_push(&j, &p, 0), 0);
+	assert_int_equal(pool.used, 0);
+	assert_false(jbuf_has_data(&j));
+	assert_int_equal(push(1, TICK), 0);
+	assert_true(jbuf_has_data(&j));
+	for (int64_t at = 0; at < 10 * TICK && played < 2; at += TICK) {
+		struct jbuf_pkt out;
+
+		if (jbuf_get(&j, at, false, &out) != JBUF_PLAY)
+			continue;
+		assert_true(played ? out.data && out.len == 4 : !out.data && !out.len && out.level == -70);
+		pool_put(&pool, out.data);
+		played++;
+	}
+	assert_int_equal(played, 2);
+	assert_int_equal(j.lost, 0);
+	(void)get(20 * TICK, false, &i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,7 +314,7 @@ int main(void)
 		T(duplicates_and_late_packets_are_counted_and_dropped), T(a_burst_after_a_stall_does_not_keep_its_delay),
 		T(a_fast_or_slow_sender_neither_overflows_nor_starves), T(talk_spurts_start_at_the_target_again),
 		T(a_jump_of_sequence_or_timestamp_starts_over), T(telephone_events_between_are_not_a_loss),
-		T(random_input_never_breaks_it),
+		T(random_input_never_breaks_it), T(a_packet_without_data_has_its_time_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
