@@ -22,9 +22,11 @@ static const struct { const char *name; bool savp; } protos[] = {
 	{ "RTP/SAVPF", true },
 };
 
+/* With its channels: Communicator's family offers OPUS/48000, and its media engine can then neither send nor receive what RFC 7587
+ * calls opus/48000/2. */
 static bool is_codec(const struct nego_codec *c, const struct sdp_fmt *f)
 {
-	return f->pt >= 0 && f->pt < 128 && f->clock == c->clock && str_ieq(f->enc, str_c(c->enc));
+	return f->pt >= 0 && f->pt < 128 && f->clock == c->clock && f->channels == c->channels && str_ieq(f->enc, str_c(c->enc));
 }
 
 static bool wanted(const struct nego_policy *p, enum mcodec id)

@@ -163,6 +163,16 @@ static void baresip_is_answered_with_opus_and_without_video(void **st)
 	assert_int_equal(n.set.rtcp_port, 14540);
 }
 
+static void communicators_opus_of_one_channel_is_passed_over_for_pcmu(void **st)
+{
+	(void)st;
+	assert_int_equal(answer(HEAD "m=audio 50124 RTP/SAVP 103 96 0 8 98 100\r\na=rtpmap:103 SPEEX/16000\r\n"
+		"a=rtpmap:96 OPUS/48000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:98 telephone-event/48000\r\n"
+		"a=rtpmap:100 telephone-event/8000\r\n" CRYPTO), NEGO_OK);
+	has("m=audio 20000 RTP/SAVP 0 100\r\n");
+	assert_int_equal(n.set.codec, MCODEC_PCMU);
+}
+
 static void linphone_without_rtpmaps_and_with_three_telephone_events(void **st)
 {
 	(void)st;
@@ -450,6 +460,7 @@ int main(void)
 		T(best_effort_encryption_keeps_the_profile_except_for_communicator),
 		T(of_two_audio_lines_the_secure_one_is_taken),
 		T(baresip_is_answered_with_opus_and_without_video),
+		T(communicators_opus_of_one_channel_is_passed_over_for_pcmu),
 		T(linphone_without_rtpmaps_and_with_three_telephone_events),
 		T(telephone_event_has_the_clock_of_the_codec_where_it_can),
 		T(our_order_decides_when_so_configured),

@@ -157,6 +157,17 @@ void audio_init(unsigned tone_hz)
 	g_signal_connect(mgr, "init-media", G_CALLBACK(on_media), NULL);
 }
 
+/* Without these the volume is nought. They are the user interface's to make, once libpurple runs. */
+void audio_prefs(void)
+{
+	static const char *const names[] = { "/purple/media", "/purple/media/audio", "/purple/media/audio/volume" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		purple_prefs_add_none(names[i]);
+	purple_prefs_add_int("/purple/media/audio/volume/input", 10);
+	purple_prefs_add_int("/purple/media/audio/volume/output", 10);
+}
+
 int audio_call(json_t *cmd)
 {
 	json_object_set_new(cmd, "item", json_string("Join conference call"));

@@ -33,6 +33,7 @@ PurpleConversation *menu_find_chat(json_t *cmd);
 
 /* audio.c: a tone for a microphone, a ring of samples for a loudspeaker. */
 void audio_init(unsigned tone_hz);
+void audio_prefs(void);
 int audio_call(json_t *cmd);
 int audio_mute(json_t *cmd);
 int audio_hangup(json_t *cmd);

@@ -298,5 +298,6 @@ void ui_init(const char *home)
 		g_error("libpurple does not start");
 	purple_set_blist(purple_blist_new());
 	purple_prefs_load();
+	audio_prefs();
 	purple_signal_connect(purple_conversations_get_handle(), "chat-topic-changed", &handle, PURPLE_CALLBACK(on_topic), NULL);
 }
