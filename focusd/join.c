@@ -158,22 +158,28 @@ static void refuse_admit(struct uas_req *rq, int err)
 		answer_error(rq->app, rq->st, 503, DIAG_NONE, "out of memory");
 }
 
+/* OCS-style clients that were started in the same second choose the same name for their endpoint. The later one gets another,
+ * which his answer and the roster tell. New reference. */
+static char *endpoint_name(const struct uas_req *rq, const struct user *u, const char *wanted)
+{
+	const struct endpoint *other = endpoint_find(rq->conf, wanted);
+
+	return other && other->user != u ? str_guid() : str_dup(str_c(wanted));
+}
+
 static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role role, uint32_t session_s, const char *session)
 {
 	struct confs *cs = &rq->app->confs;
 	const char *name = au->user.display_text && *au->user.display_text ? au->user.display_text : rq->caller.display;
 	struct user *u = user_find_caller(rq->conf, rq->caller.entity, caller_auth(&rq->caller));
-	struct endpoint *e, *other = endpoint_find(rq->conf, au->endpoint);
+	struct endpoint *e;
 	struct sip_dlg *dlg = NULL;
+	char *entity = endpoint_name(rq, u, au->endpoint);
 	bool fresh = !u;
-	int err;
+	int err = entity ? sip_dlg_uas(&dlg, rq->m, sip_st_to_tag(rq->st)) : -ENOMEM;
 
-	if (other && other->user != u) {
-		answer_error(rq->app, rq->st, 400, DIAG_ENDPOINT, "this endpoint entity belongs to somebody else");
-		return;
-	}
-	err = sip_dlg_uas(&dlg, rq->m, sip_st_to_tag(rq->st));
 	if (err) {                               /* before anything of his is replaced */
+		mem_deref(entity);
 		refuse_admit(rq, err);
 		return;
 	}
@@ -181,12 +187,13 @@ static void admit(struct uas_req *rq, const struct add_user *au, enum conf_role 
 	if (fresh)
 		err = user_add(&u, cs, rq->conf, rq->caller.entity, rq->caller.entity, name, role, caller_auth(&rq->caller));
 	else
-		replace_old(rq, u, au->endpoint);
+		replace_old(rq, u, entity);
 	if (!err && role == ROLE_ORGANIZER)
 		user_set_role(cs, u, role);      /* somebody may have called him in before */
 	if (!err)
-		err = make_endpoint(rq, &e, u, au->endpoint, session_s, dlg);
+		err = make_endpoint(rq, &e, u, entity, session_s, dlg);
 	mem_deref(dlg);
+	mem_deref(entity);
 	if (err) {
 		if (u && TAILQ_EMPTY(&u->eps))
 			user_remove(cs, u);

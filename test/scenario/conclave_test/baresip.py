@@ -76,10 +76,10 @@ class Baresip:
         rate = {"opus": 48000, "G722": 16000}.get(self.codec, 8000)
         config = f"""
 poll_method epoll
-sip_listen 127.0.0.1:{self.sip}
+sip_listen {stack.host}:{self.sip}
 sip_certificate {self.dir}/client.pem
 sip_cafile {stack.dir}/ca/client-root.pem
-net_interface 127.0.0.1
+net_interface {stack.host}
 call_local_timeout 60
 call_max_calls 4
 audio_path /usr/share/baresip
