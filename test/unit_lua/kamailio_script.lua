@@ -4,7 +4,7 @@ package.path = "kamailio/?.lua;" .. package.path
 EDGE = { domain = "conclave.test", ip = "127.0.0.1", aliases = { localhost = true }, ports = { sip = 15060, tls = 15061 } }
 KSR = setmetatable({}, { __index = function(_, k) error("the test touched KSR." .. k) end })
 
-local headers, media, policy = require("headers"), require("media"), require("policy")
+local headers, media, policy, ocs = require("headers"), require("media"), require("policy"), require("ocs")
 local failed, ran = 0, 0
 
 local function test(name, f)
@@ -107,6 +107,37 @@ test("policy files are asked in order and the first opinion counts", function()
 	eq(pcall(policy.load, { file("return 1") }), false)
 	eq(pcall(policy.load, { file("this is no lua") }), false)
 	os.remove(a); os.remove(b)
+end)
+
+test("an OCS-style client gets its Contact back with a GRUU when it named an instance", function()
+	local id = '+sip.instance="<urn:uuid:b7878522-d7fe-5c33-b30d-265f6618ae78>"'
+	local line = ocs.contact('<sip:127.0.0.1:40001;transport=tls;ms-opaque=d3>;methods="INVITE, INFO";proxy=replace;' .. id, "alice", 600)
+
+	eq(line, 'Contact: <sip:127.0.0.1:40001;transport=tls;ms-opaque=d3>;expires=600;' .. id ..
+		';gruu="sip:alice@conclave.test;opaque=user:epid:b7878522-d7fe-5c33-b30d-265f6618ae78;gruu"\r\n')
+	eq(ocs.contact("<sip:a@1.2.3.4>", "alice", 30), "Contact: <sip:a@1.2.3.4>;expires=30\r\n")
+	eq(ocs.contact('<sip:a@1.2.3.4>;+sip.instance="<urn:uuid:x\r\nEvil: 1>"', "alice", 30), "Contact: <sip:a@1.2.3.4>;expires=30\r\n")
+	eq(ocs.contact('<sip:a"b@1.2.3.4>', "alice", 30), "")
+	eq(ocs.contact("", "alice", 30), "")
+end)
+
+test("a registration lasts as the registrar grants it", function()
+	eq(ocs.expires(""), 600); eq(ocs.expires("nonsense"), 600)
+	eq(ocs.expires("0"), 0); eq(ocs.expires("-5"), 0)
+	eq(ocs.expires("1"), 30); eq(ocs.expires("900"), 900); eq(ocs.expires("99999"), 3600)
+end)
+
+test("the documents about oneself name the user, and the rest is not offered", function()
+	local text, ctype, lasts = ocs.document("VND-Microsoft-provisioning-v2", "alice")
+
+	eq(text:match("<focusFactoryUri>(.-)</focusFactoryUri>"), "sip:alice@conclave.test;gruu;opaque=app:conf:focusfactory")
+	eq(text:match("<ucPC2PCAVEncryption>(.-)<"), "RequireEncryption")
+	eq(ctype, "application/vnd-microsoft-roaming-provisioning-v2+xml"); eq(lasts, 0)
+	EDGE.user_media = "any"
+	eq(ocs.document("vnd-microsoft-provisioning-v2", "alice"):match("<ucPC2PCAVEncryption>(.-)<"), "SupportEncryption")
+	EDGE.user_media = nil
+	eq(ocs.document("vnd-microsoft-roaming-self", "bob"):match('uri="(.-)"'), "sip:bob@conclave.test")
+	eq(ocs.document("presence", "bob"), nil)
 end)
 
 print(string.format("%d tests, %d failed", ran, failed))
