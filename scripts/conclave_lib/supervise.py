@@ -114,7 +114,7 @@ class Part:
     def sweep(self):
         """What a killed part left: its children and sockets."""
         self.signal_group(signal.SIGKILL)
-        for name in {"kamailio": ("kamailio.ctl", "kamailio.rpc")}.get(self.name, ()):
+        for name in {"kamailio": ("kamailio.ctl", "kamailio.rpc", "kamailio.main.pid")}.get(self.name, ()):
             if os.path.exists(self.lay.path("run", name)):
                 os.unlink(self.lay.path("run", name))
 
