@@ -30,19 +30,6 @@ def conf(uas, end):
     return focus, alice, bob
 
 
-# --- joining: who is who
-def test_two_users_that_name_the_same_endpoint_are_both_in(uas, conf):
-    """OCS-style clients of the same second do: the later one gets another name, told in his answer and in the roster."""
-    focus, alice, bob = conf
-    name = next(e.get("entity") for e in alice.roster.endpoints(BOB, "focus"))
-    call = c3p.join(uas["carol"], focus, endpoint=name)
-    told = Result(call.answer).cmd.find("ci:user/ci:endpoint", NS).get("entity")
-    alice.wait("carol", lambda: CAROL in alice.roster.users)
-    assert [e.get("entity") for e in alice.roster.endpoints(CAROL, "focus")] == [told] and told != name
-    assert [e.get("entity") for e in alice.roster.endpoints(BOB, "focus")] == [name]
-    call.bye()
-
-
 # --- the focus factory
 def test_capabilities_name_the_mcu_types(uas):
     r = service(uas["bob"], "<getConferencingCapabilities/>")

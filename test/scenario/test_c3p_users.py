@@ -285,12 +285,16 @@ def test_a_lost_client_that_joins_again_replaces_itself_and_keeps_its_role(stack
     alice.wait("bob left", lambda: BOB not in alice.roster.users)
 
 
-def test_an_endpoint_name_of_somebody_else_is_refused(uas, conf):
+def test_an_endpoint_name_of_somebody_else_is_left_to_him(uas, conf):
+    """Clients of the same second choose the same name: the later one gets another, and nobody is replaced."""
     focus, alice, bob, carol = conf
-    with pytest.raises(SipError) as e:
-        c3p.join(uas["dave"], focus, endpoint=bob.focus.endpoint)
-    assert (e.value.code, e.value.msg.diagnostics) == (400, 3009)
+    dave = c3p.join(uas["dave"], focus, endpoint=bob.focus.endpoint)
+    told = Result(dave.answer).cmd.find("ci:user/ci:endpoint", NS).get("entity")
+    alice.wait("dave", lambda: DAVE in alice.roster.users)
+    assert [e.get("entity") for e in alice.roster.endpoints(DAVE, "focus")] == [told] and told != bob.focus.endpoint
+    assert [e.get("entity") for e in alice.roster.endpoints(BOB, "focus")] == [bob.focus.endpoint]
     assert not bob.focus.ended.is_set()
+    dave.bye()
 
 
 # --- the same request again
