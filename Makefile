@@ -152,11 +152,16 @@ scenario: all $(BUILD)/interop/nice_peer ## calls, rosters, faults against a rea
 SAN_BUILD := $(BUILD)-san
 SAN_TESTS ?= test/scenario/test_call.py test/scenario/test_roster.py test/scenario/test_c3p.py
 SAN_LOG   := log_path=$(abspath $(SAN_BUILD))/reports/report:print_stacktrace=1
+# The engine's tests listen to sound in real time, which sanitized code on a small machine does not always keep up with: CI leaves them
+# out here (SAN_UNITS_BUT); `make sanitize` by hand runs them.
+san-unit: $(filter-out $(SAN_UNITS_BUT:%=$(BUILD)/unit/%),$(UNIT))
+	@set -e; for t in $^; do echo "== $$t"; $$t; done
+
 sanitize: ## unit tests and SAN_TESTS with sanitized daemons
 	rm -rf $(SAN_BUILD)/reports; mkdir -p $(SAN_BUILD)/reports
 	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) all
 	export ASAN_OPTIONS=$(SAN_LOG):detect_stack_use_after_return=1 UBSAN_OPTIONS=$(SAN_LOG); \
-	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) unit && CONCLAVE_BUILD=$(SAN_BUILD) $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
+	$(MAKE) -j$(JOBS) SAN=1 BUILD=$(SAN_BUILD) san-unit && CONCLAVE_BUILD=$(SAN_BUILD) $(PYTHON) -m pytest -q $(SAN_TESTS); s=$$?; \
 	for f in $(SAN_BUILD)/reports/*; do [ ! -e "$$f" ] || { echo "== $$f"; cat "$$f"; s=1; }; done; exit $$s
 
 soak: all ## calls and joins for SOAK_MINUTES; memory, descriptors and sessions must not grow
