@@ -52,7 +52,8 @@ static void on_options(struct uas_req *rq)
 	int code = rq->app->draining ? 503 : 200;
 	struct str gone;
 
-	for (unsigned i = 0; str_empty(sip_msg_to_tag(rq->m)) && !str_empty(gone = sip_msg_hdr(rq->m, "Conclave-Gone", i)); i++)
+	/* what the edge itself sends bears no Conclave-Access: everything of clients does */
+	for (unsigned i = 0; str_empty(sip_msg_to_tag(rq->m)) && str_empty(sip_msg_hdr(rq->m, "Conclave-Access", 0)) && !str_empty(gone = sip_msg_hdr(rq->m, "Conclave-Gone", i)); i++)
 		sweep_gone(rq->app, gone);
 	announce_now(rq->app);                   /* an edge that has just started probes us and knows no MCU yet */
 	sip_reply(rq->st, &(struct sip_reply){ .code = code, .hdrs = ALLOW "Accept: application/cccp+xml, application/sdp\r\n"

@@ -4,7 +4,7 @@ local M = {}
 
 -- Never believed from a client, a trunk or another domain; the edge writes them itself.
 M.own = { "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID", "Conclave-Access", "Conclave-Followed",
-	"Conclave-Node", "Conclave-Mcu" }
+	"Conclave-Node", "Conclave-Mcu", "Conclave-Gone" }
 
 function M.strip()
 	for _, name in ipairs(M.own) do KSR.hdr.remove(name) end

@@ -61,6 +61,7 @@ static void destructor(void *arg)
 	mem_deref(c->leg);
 	mem_deref(c->conf_id);
 	mem_deref(c->contact);
+	mem_deref(c->owner);
 	mem_deref(c->id);
 	mem_deref(c->key);
 }
@@ -306,7 +307,9 @@ static int call_answering(struct call **cp, struct uas *u, struct sip_st *st, co
 	c->state        = CALL_ANSWERED;
 	c->peer_updates = sip_msg_has_token(m, "Allow", "UPDATE");
 	c->contact      = str_dup(str_c(contact));
-	err = c->contact ? sip_dlg_uas(&c->dlg, m, sip_st_to_tag(st)) : -ENOMEM;
+	err = c->contact ? call_set_owner(c, m) : -ENOMEM;
+	if (!err)
+		err = sip_dlg_uas(&c->dlg, m, sip_st_to_tag(st));
 	if (err) {
 		mem_deref(c);
 		return err;
@@ -358,6 +361,34 @@ struct call *call_find(struct uas *u, const struct sip_msg *m)
 		HASH_FIND_STR(u->calls, key, c);
 	mem_deref(key);
 	return c && c->dlg && sip_dlg_match(c->dlg, m) ? c : NULL;
+}
+
+/* A user is who he is; of trunks, other domains and the anonymous the kind is all that stays the same. */
+static char *owner_of(const struct sip_msg *m)
+{
+	struct str access = sip_msg_hdr(m, "Conclave-Access", 0), kind = str_trim(str_cut(&access, ';'));
+	struct sip_addr pai;
+	char aor[256] = "";
+	struct str who = STR_NULL;
+
+	if (str_eq(kind, STR("user")) && sip_addr_decode(&pai, sip_msg_hdr(m, "P-Asserted-Identity", 0)) == 0)
+		who = sip_uri_aor(pai.uri, aor, sizeof(aor));
+	return str_printf(STR_FMT " " STR_FMT, STR_ARG(kind), STR_ARG(who));
+}
+
+int call_set_owner(struct call *c, const struct sip_msg *invite)
+{
+	c->owner = owner_of(invite);
+	return c->owner ? 0 : -ENOMEM;
+}
+
+bool call_is_owner(const struct call *c, const struct sip_msg *m)
+{
+	char *who = c->owner ? owner_of(m) : NULL;
+	bool ok = !c->owner || cstr_ieq(c->owner, who);
+
+	mem_deref(who);
+	return ok;
 }
 
 static void on_bye(struct call *c, struct sip_st *st, const struct sip_msg *m)

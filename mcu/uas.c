@@ -245,7 +245,11 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg)
 		return;
 	if (!str_empty(sip_msg_to_tag(m))) {
 		c = call_find(u, m);
-		if (c)
+		if (c && !call_is_owner(c, m)) {
+			metric_inc(&m_strangers);
+			log_warn(sip, STR_FMT " in somebody else's call: refused", STR_ARG(method));
+			uas_refuse(st, 403, 3014, NULL, "not your call");
+		} else if (c)
 			call_on_request(c, st, m);
 		else
 			uas_refuse(st, 481, 7005, NULL, "no such call on this server");

@@ -89,6 +89,22 @@ def test_a_forged_bye_does_not_end_a_call(stack, end, transport):
     assert bob.bye().code == 200 and alice.bye().code == 200
 
 
+def test_another_user_who_knows_the_dialog_cannot_act_in_a_call(stack, end):
+    """In her own name, rightly authenticated, with the Call-ID and both tags of somebody else's call."""
+    alice, bob = (end(c3p.talk(stack.ua(u), stack.room(), tone=f)) for u, f in (("alice", A), ("bob", B)))
+    alice.leg.wait_heard({B}, [A, B])
+    carol, answers = stack.ua("carol", register=True), []
+    bob.cseq += 5
+    for method in ("BYE", "UPDATE", "INVITE"):
+        forged = bob.build(method)
+        forged.set("Via", carol.via())
+        forged.set("From", forged.get("From").replace("bob", "carol"))
+        answers.append(carol.transact(forged, timeout=4).code)
+    assert answers == [403, 403, 403]
+    alice.leg.keeps_hearing({B}, [A, B], 0.6)
+    assert not bob.ended.is_set() and bob.bye().code == 200
+
+
 def test_a_forged_info_and_re_invite_are_refused(stack, end):
     focus = c3p.schedule(stack.ua("alice"))
     alice = end(Participant(stack.ua("alice"), focus))
