@@ -162,7 +162,7 @@ def test_a_lost_connection_leaves_no_trace_and_the_user_may_join_again(clients, 
     a, b = clients("alice", "bob")
     focus = room(b, creator=a)
     b.proc.kill()
-    a.see(alice=True, timeout=6)                           # the edge tells the focus; no probe is waited for
+    a.see(alice=True, timeout=20)                          # the edge tells the focus; no probe is waited for
     b2 = clients("bob")
     b2.cmd("join", uri="meet:" + focus)
     for x in (a, b2):
