@@ -119,12 +119,16 @@ class Part:
                 os.unlink(self.lay.path("run", name))
 
     def last_lines(self, n=8):
+        """The end of its log; before it, which child of Kamailio died, for that comes before the words of all the others."""
         try:
             with open(self.log_path, "rb") as f:
-                f.seek(max(0, os.path.getsize(self.log_path) - 8192))
-                return [line.decode(errors="replace") for line in f.read().splitlines()[-n:]]
+                f.seek(max(0, os.path.getsize(self.log_path) - 65536))
+                lines = [line.decode(errors="replace") for line in f.read().splitlines()]
         except OSError:
             return []
+        start = max((i for i, line in enumerate(lines) if line.startswith("Listening on")), default=0)
+        told = [line for line in lines[start:-n] if "handle_sigs(): child process" in line]
+        return told[:1] + lines[-n:]
 
     def how_it_ended(self):
         rc = self.proc.poll() if self.proc else None
