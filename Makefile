@@ -73,7 +73,7 @@ archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
 .PHONY: all help run test unit lua edge interop scenario fuzz bench sanitize soak check deps clean install
-all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_fork.so ## build the daemons into BUILD (default build)
+all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_preload.so ## build the daemons into BUILD (default build)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -184,12 +184,12 @@ lua: ## unit tests of the edge script
 	@set -e; for t in $(sort $(wildcard test/unit_lua/*.lua)); do echo "== $$t"; lua5.1 $$t; done
 
 # Preloaded into Kamailio; see the file's head.
-$(BUILD)/edge_fork.so: kamailio/edge_fork.c
+$(BUILD)/edge_preload.so: kamailio/edge_preload.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g $(OPT) $(WARN) -fPIC -shared -o $@ $<
 
 # The real edge between played daemons.
-edge: $(BUILD)/edge_fork.so ## the edge between played daemons
+edge: $(BUILD)/edge_preload.so ## the edge between played daemons
 	CONCLAVE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider test/edge
 
 # One runner after the other: two would disturb each other's clocks.
@@ -227,7 +227,7 @@ install: all ## below PREFIX, with units for systemd
 	install -m 755 $(BUILD)/focusd $(BUILD)/mcu $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 scripts/conclave scripts/install-packages $(wildcard scripts/confctl) $(DESTDIR)$(LIBDIR)/scripts/
 	install -m 644 scripts/conclave_lib/*.py $(DESTDIR)$(LIBDIR)/scripts/conclave_lib/
-	install -m 644 kamailio/*.lua kamailio/kamailio.cfg $(BUILD)/edge_fork.so $(DESTDIR)$(LIBDIR)/kamailio/
+	install -m 644 kamailio/*.lua kamailio/kamailio.cfg $(BUILD)/edge_preload.so $(DESTDIR)$(LIBDIR)/kamailio/
 	install -m 644 kamailio/policy.d/* $(DESTDIR)$(LIBDIR)/kamailio/policy.d/
 	ln -sf $(LIBDIR)/scripts/conclave $(DESTDIR)$(PREFIX)/bin/conclave
 	[ ! -f scripts/confctl ] || ln -sf $(LIBDIR)/scripts/confctl $(DESTDIR)$(PREFIX)/bin/confctl

@@ -49,12 +49,12 @@ def binary(name):
 
 
 def edge_preload():
-    """What Kamailio needs preloaded (see kamailio/edge_fork.c)."""
+    """What Kamailio needs preloaded (see kamailio/edge_preload.c)."""
     for d in (build_dir(), KAMAILIO_DIR):
-        path = os.path.join(d, "edge_fork.so")
+        path = os.path.join(d, "edge_preload.so")
         if os.path.exists(path):
             return path
-    raise Problem("no edge_fork.so; run `make`, or name another build directory in $CONCLAVE_BUILD")
+    raise Problem("no edge_preload.so; run `make`, or name another build directory in $CONCLAVE_BUILD")
 
 
 def parse_user(text):

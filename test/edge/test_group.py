@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -103,6 +105,43 @@ def test_with_keep_a_dead_part_waits_for_restart(fresh):
     c = g.client("tcp")
     c.send(c.request("OPTIONS", "sip:conclave.test"))
     c.wait(200)
+
+
+def test_all_processes_of_the_edge_told_to_end_at_once_end_cleanly(fresh):
+    g = fresh("--keep")
+    for _ in range(2):
+        for _ in range(4):                                                   # workers that have used OpenSSL
+            c = g.client("tls")
+            c.send(c.request("OPTIONS", "sip:conclave.test"))
+            c.wait(200)
+        edge = [p for p, cmd in processes(g) if "kamailio.cfg" in cmd]
+        for p in sorted(edge, reverse=True):
+            os.kill(p, signal.SIGTERM)
+        assert until(lambda: not [p for p, cmd in processes(g) if "kamailio.cfg" in cmd], 4)
+        assert until(lambda: "kamailio" not in pids(g))
+        assert conclave("restart", "kamailio", "--dir", g.dir).returncode == 0, g.output()
+    assert "BUG" not in g.log()                                              # one process freed what another had
+    assert g.output().count("kamailio died (status 0)") == 2 and "signal" not in g.output().split("kamailio died", 1)[1].split("\n")[0]
+
+
+def test_a_busy_database_delays_the_start_of_the_edge_and_fails_nothing(fresh):
+    g = fresh("--keep")
+    os.kill(pids(g)["kamailio"], signal.SIGTERM)
+    assert until(lambda: not [p for p, cmd in processes(g) if "kamailio.cfg" in cmd] and "kamailio" not in pids(g))
+    db = sqlite3.connect(g.path("db/location.sqlite"), isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")                              # what recovering its log does, for longer
+    db.execute("BEGIN EXCLUSIVE")
+    free = threading.Timer(1.5, db.close)
+    free.start()
+    start = time.monotonic()
+    r = conclave("restart", "kamailio", "--dir", g.dir)
+    assert r.returncode == 0, r.stderr + g.log()[-2000:]
+    assert time.monotonic() - start > 1.0
+    free.join()
+    c = g.client("tls")
+    c.authed("REGISTER", "sip:conclave.test", g.passwords["alice"], user="alice", expect=401, to="sip:alice@conclave.test")
+    c.wait(200)
+    assert "database is locked" not in g.log()
 
 
 def test_a_killed_conclave_leaves_no_process(fresh):
