@@ -2,10 +2,13 @@
 """The conference document as a strict client keeps it (RFC 4575 4.6 and Microsoft's partial parts).
 
 Roster.apply() takes one document: a full one replaces everything, a partial one must follow the last version without
-a gap and is merged part by part. Every document is also held against a model of the schema: order and number of
-elements, allowed values, keys. What does not fit raises RosterError, so a test sees the first wrong document.
+a gap and is merged part by part. Every document is also held against the schema of RFC 4575 (test/data/conference-info.xsd)
+and against a model of what stands in no schema: values, keys, states. What does not fit raises RosterError, so a test sees
+the first wrong document.
 """
 from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
 
 from lxml import etree
 
@@ -19,6 +22,18 @@ NS = {"ci": CI, "msci": MSCI, "c": CCCP, "mscp": MSCP, "oc": OC}
 
 class RosterError(AssertionError):
     pass
+
+
+@lru_cache(None)
+def schema():
+    return etree.XMLSchema(etree.parse(Path(__file__).resolve().parents[2] / "data" / "conference-info.xsd"))
+
+
+def hold_to_schema(e):
+    """Raises RosterError with the first faults when a conference-info element is none by RFC 4575."""
+    doc = etree.ElementTree(deepcopy(e))        # alone: a part of a response is its own document
+    if not schema().validate(doc):
+        raise RosterError(f"not by the schema: {[f'{x.line}: {x.message}' for x in list(schema().error_log)[:4]]}")
 
 
 def q(ns, name):
@@ -158,6 +173,7 @@ class Roster:
         root = etree.fromstring(body, etree.XMLParser(resolve_entities=False, remove_blank_text=True))
         if root.tag != q(CI, "conference-info"):
             raise RosterError(f"root is {root.tag}")
+        hold_to_schema(root)
         validate(root, state_of(root))
         if self.entity and root.get("entity") != self.entity:
             raise RosterError(f"document of {root.get('entity')}, not of {self.entity}")
