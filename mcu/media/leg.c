@@ -398,6 +398,20 @@ static void set_codec(struct wleg *l, const struct mleg_set *s)
 	l->rate = codec_rate(c);
 }
 
+static void on_inband(char key, void *arg)
+{
+	wleg_event(arg, MLEG_DTMF, key);
+}
+
+/* Costs a decoded packet each tick, so only for those who cannot send telephone events. */
+static void set_inband(struct wleg *l, const struct mleg_set *s, bool new_rate)
+{
+	if (s->dtmf_pt || !s->recv || new_rate)
+		l->inband = mem_deref(l->inband);
+	if (!s->dtmf_pt && s->recv && !l->inband && dtmf_alloc(&l->inband, rate_hz[l->rate], on_inband, l))
+		metric_inc(&media_metrics[M_NOMEM]);
+}
+
 static void set_profile(struct wleg *l, const struct mleg_set *s)
 {
 	struct profile *p = s->send ? wroom_profile(l->room, s->codec, s->ptime_ms, s->opus_bitrate, false) : NULL;
@@ -424,6 +438,7 @@ static void start(struct wleg *l, int64_t now)
 	l->tx_tick = l->room->tick;
 	vad_init(&l->vad, TICK_MS);
 	mix_gain_init(&l->out_gain, MIX_UNITY);
+	mix_gain_init(&l->volume, MIX_UNITY);
 	snprintf(l->cname, sizeof(l->cname), "%08x@mcu", worker_rnd(l->room->w));
 	wleg_rtcp_later(l, now, true);
 	worker_watch(l->room->w, l, true, true);
@@ -435,11 +450,13 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 {
 	const struct mleg_set *s = &u->s;
 	bool first = !l->started;
+	enum rate was = l->rate;
 
 	if (!first && l->send)
 		l->room->nsend[l->rate]--;
 	set_keys(l, u, now);
 	set_codec(l, s);
+	set_inband(l, s, was != l->rate);
 	set_profile(l, s);
 	l->pt_send = s->pt_send;
 	l->pt_recv = s->pt_recv;
@@ -540,6 +557,8 @@ static void destructor(void *arg)
 	if (l->own)
 		stream_fini(l->own);
 	mem_deref(l->own);
+	mem_deref(l->play);
+	mem_deref(l->inband);
 	mem_deref(l->in);
 	mem_deref(l->old_in);
 	mem_deref(l->out);

@@ -13,43 +13,12 @@
 #include <unistd.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
-#include "mcu/media/media_priv.h"
+#include "mcu/media/handles.h"
 
 #define IDLE_MS_DEFAULT 60000u
 #define ICE_MS_DEFAULT  30000u
 #define WORKERS_MAX     64u
 #define LOAD_MAX        85u
-
-struct media {
-	struct mbox    *mbox;
-	struct ports    ports;
-	struct worker **workers;
-	unsigned        nworkers, load_max;
-	struct link    *links;
-	struct hub     *hubs;
-	pthread_mutex_t lock;                    /* news, posted */
-	bool            locks, posted, receiving;
-	struct news    *news, **news_last;
-};
-
-struct mroom {
-	struct media  *m;
-	struct worker *w;
-	struct wroom  *half;
-	struct link   *link;
-};
-
-struct mleg {
-	struct mroom    *r;
-	struct wleg     *half;
-	struct link     *link;
-	mleg_event_cb   *cb;
-	void            *arg;
-	uint16_t         port;
-	uint32_t         ssrc;
-	bool             set, shared;
-	struct mleg_set  last;                   /* holds keys: wiped */
-};
 
 /* --- links */
 static struct link *link_alloc(struct media *m, struct worker *w, unsigned slot)
@@ -63,8 +32,9 @@ static struct link *link_alloc(struct media *m, struct worker *w, unsigned slot)
 	k->slot = slot;
 	w->load[slot]++;
 	k->free_msg.embedded = true;
-	k->freed.embedded = true;
-	k->freed.link = k;
+	k->freed.embedded = k->taken.embedded = true;
+	k->taken.kind = NEWS_LEG_TAKEN;
+	k->freed.link = k->taken.link = k;
 	k->next = m->links;
 	if (k->next)
 		k->next->prev = &k->next;
@@ -85,7 +55,7 @@ static void hub_put(struct media *m, struct hub *h)
 	mem_deref(h);
 }
 
-static void link_free(struct link *k)
+void link_free(struct link *k)
 {
 	*k->prev = k->next;
 	if (k->next)
@@ -95,6 +65,7 @@ static void link_free(struct link *k)
 	if (k->hub)
 		hub_put(k->media, k->hub);
 	k->w->load[k->slot]--;
+	mem_deref(k->half);                      /* its leg was freed between two rooms */
 	mem_deref(k);
 }
 
@@ -139,6 +110,10 @@ static void deliver(struct news *n)
 	struct link *k = n->link;
 	struct news c;
 
+	if (n == &k->taken) {
+		mleg_taken(k);
+		return;
+	}
 	if (n->embedded) {
 		link_free(k);
 		return;
@@ -246,7 +221,7 @@ int media_alloc(struct media **mp, const struct media_prm *prm)
 }
 
 /* --- rooms */
-static struct msg *msg_new(enum msg_kind kind, struct wroom *r, struct wleg *l)
+struct msg *msg_new(enum msg_kind kind, struct wroom *r, struct wleg *l)
 {
 	struct msg *m = mem_zalloc(sizeof(*m), NULL);
 
@@ -363,7 +338,11 @@ static void leg_destructor(void *arg)
 	struct mleg *l = arg;
 
 	explicit_bzero(&l->last, sizeof(l->last));
-	if (l->link) {
+	mleg_forget_orders(l);
+	if (l->moving) {
+		l->link->leg  = NULL;
+		l->link->half = l->half;
+	} else if (l->link) {
 		l->link->leg = NULL;
 		l->link->free_msg.kind = MSG_LEG_FREE;
 		l->link->free_msg.leg = l->half;
@@ -490,7 +469,7 @@ int mleg_unshare(struct mleg *l)
 	}
 	l->port = m->sk.port;
 	l->shared = false;
-	worker_post(l->r->w, m);
+	mleg_post(l, m);
 	return 0;
 }
 
@@ -606,7 +585,7 @@ int mleg_set(struct mleg *l, const struct mleg_set *s)
 	explicit_bzero(u->s.ice.pwd, sizeof(u->s.ice.pwd));
 	explicit_bzero(u->s.ice.peer, sizeof(u->s.ice.peer));
 	m->set = u;
-	worker_post(l->r->w, m);
+	mleg_post(l, m);
 	return 0;
 out:
 	mem_deref(u);
@@ -628,7 +607,7 @@ void mleg_tone(struct mleg *l, unsigned hz, unsigned ms)
 		return;
 	m->a = hz;
 	m->b = ms;
-	worker_post(l->r->w, m);
+	mleg_post(l, m);
 }
 
 int mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg)
@@ -639,6 +618,6 @@ int mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg)
 		return -ENOMEM;
 	m->cb = cb;
 	m->arg = arg;
-	worker_post(l->r->w, m);
+	mleg_post(l, m);
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include "lib/ice/ice.h"
 #include "lib/rtp/srtp.h"
 
+struct clip;
 struct media;
 struct media_prm {
 	struct ev_loop *loop;
@@ -36,6 +37,7 @@ struct mroom;
 int mroom_alloc(struct mroom **rp, struct media *m, const char *id);      /* on the least loaded worker */
 bool mroom_busy(const struct mroom *r);                                   /* mleg_alloc() would say -EBUSY */
 void mroom_tones(struct mroom *r, bool join_leave);                       /* entry and exit tones on or off */
+void mroom_chimes(struct mroom *r, struct clip *join, struct clip *leave);   /* instead of the tones; NULL: the tone */
 
 enum mcodec { MCODEC_PCMU, MCODEC_PCMA, MCODEC_G722, MCODEC_OPUS };
 enum mleg_event {
@@ -83,6 +85,17 @@ struct mleg_set {
 int  mleg_set(struct mleg *l, const struct mleg_set *s);
 void mleg_mute(struct mleg *l, bool ingress, bool egress);      /* block what comes in / what goes out (silence is sent) */
 void mleg_tone(struct mleg *l, unsigned hz, unsigned ms);       /* a private tone for this leg */
+void mleg_volume(struct mleg *l, int db);                       /* of what this leg hears, -60..12 */
+
+/* Recordings (audio/clip.h) for one leg, which gets an encoder of its own meanwhile, or for all of a room. They are queued
+ * behind those before, PLAY_QUEUE of them; the engine takes references. Muted legs hear them, too. */
+enum { PLAY_ALONE = 1, PLAY_NOW = 2 };                          /* the conference is off meanwhile; instead of what waits */
+int  mleg_play(struct mleg *l, unsigned how, struct clip *const *clips, unsigned n);
+int  mroom_play(struct mroom *r, unsigned how, struct clip *const *clips, unsigned n);
+int  mleg_music(struct mleg *l, struct clip *c);                /* over and over, between recordings; NULL: no more */
+/* To another room, with its sockets, keys and addresses: the peer notices nothing. What is asked of it meanwhile is done
+ * there. Not for shared legs: -EINVAL. */
+int  mleg_move(struct mleg *l, struct mroom *to);
 
 struct mleg_stats {
 	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, auth_failures, replays, late, lost, concealed, bad;

@@ -9,6 +9,7 @@
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
+ *   play.c     recordings and music                          move.c    a leg from one room to another
  *   hub.c      a port pair shared by many legs: whose is a datagram      intake.c  datagrams of the other legs
  */
 #ifndef MEDIA_MEDIA_PRIV_H
@@ -19,6 +20,7 @@
 #include "lib/rtp/rtcp.h"
 #include "lib/rtp/rtp.h"
 #include "mcu/audio/codec.h"
+#include "mcu/audio/dtmf.h"
 #include "mcu/audio/level.h"
 #include "mcu/audio/mix.h"
 #include "mcu/audio/resample.h"
@@ -26,6 +28,7 @@
 #include "mcu/audio/vad.h"
 #include "mcu/media/jbuf.h"
 #include "mcu/media/media.h"
+#include "mcu/media/play.h"
 #include "mcu/media/pool.h"
 #include "mcu/media/sock.h"
 
@@ -157,6 +160,7 @@ struct wleg {
 	bool              dtmf_open, dtmf_done, dtmf_seen;
 	uint8_t           dtmf_event;
 	int64_t           dtmf_us;
+	struct dtmf      *inband;                /* keys in the sound: where telephone events were not agreed */
 
 	/* level and talk */
 	struct vad vad;
@@ -175,8 +179,9 @@ struct wleg {
 	struct stream   *own;                    /* private encoder */
 	uint16_t         own_ticks;              /* how long it has not been needed */
 	bool             on_silent;              /* the last packet came from the silent profile */
-	struct mix_gain  out_gain;
+	struct mix_gain  out_gain, volume;
 	struct tone      tone;
+	struct player   *play;                   /* recordings; NULL: none */
 	uint32_t         ssrc, tx_ts, tx_step;
 	uint16_t         tx_seq;
 	uint64_t         tx_tick;                /* room tick up to which tx_ts has run */
@@ -213,12 +218,14 @@ struct wroom {
 	struct mix_limiter lim[NRATES];
 	struct tone     chime[NRATES];
 	unsigned        chime_hz;                /* waiting for the one that plays */
+	struct clip    *chimes[2];               /* leave, join; NULL: a tone */
+	struct player  *play;
 	char            id[64];
 };
 
 /* --- messages down */
 enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_PAIR, MSG_LEG_SET,
-		MSG_LEG_TONE, MSG_LEG_STATS, MSG_STOP };
+		MSG_LEG_TONE, MSG_LEG_STATS, MSG_LEG_PLAY, MSG_LEG_VOLUME, MSG_LEG_TAKE, MSG_ROOM_PLAY, MSG_ROOM_CHIMES, MSG_STOP };
 struct leg_update {                              /* contexts: owned by the message until the leg takes them */
 	struct mleg_set  s;                      /* keys wiped */
 	bool             new_in, new_out, new_peer, new_ice;
@@ -234,13 +241,15 @@ struct msg {
 	struct wleg   *leg;
 	unsigned       a, b;
 	struct leg_update *set;
+	struct play_order *play;
+	struct clip   *chimes[2];
 	struct sock_pair sk;
 	mleg_stats_cb *cb;
 	void          *arg;
 };
 
 /* --- news up */
-enum news_kind { NEWS_EVENT, NEWS_STATS, NEWS_LEG_FREED, NEWS_ROOM_FREED };
+enum news_kind { NEWS_EVENT, NEWS_STATS, NEWS_LEG_FREED, NEWS_ROOM_FREED, NEWS_LEG_TAKEN };
 struct news {
 	struct news      *next;
 	enum news_kind    kind;
@@ -262,7 +271,8 @@ struct link {                                    /* lives until the worker has l
 	struct worker *w;
 	unsigned      slot;
 	struct msg    free_msg;                  /* freeing must not need memory */
-	struct news   freed;
+	struct news   freed, taken;
+	struct wleg  *half;                      /* taken from its worker, its handle freed */
 };
 void media_news(struct media *m, struct news *n);         /* any thread; takes n */
 
@@ -311,6 +321,10 @@ struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime
 void wroom_profile_put(struct wroom *r, struct profile *p);
 void wroom_chime(struct wroom *r, bool join);
 struct wroom *wroom_alloc(void);
+
+/* --- move.c */
+void wleg_take_out(struct wleg *l);                         /* of its room and worker; nobody's afterwards */
+void wleg_land(struct wleg *l);                             /* in the room it was added to */
 
 /* --- intake.c */
 void wroom_receive(struct wroom *r, int64_t now);

@@ -151,6 +151,14 @@ void wroom_chime(struct wroom *r, bool join)
 
 	if (!r->tones)
 		return;
+	if (r->chimes[join]) {
+		struct play_order *o = player_waiting(r->play) < 2 ? play_order(0, &r->chimes[join], 1) : NULL;
+
+		if (o)
+			player_take(&r->play, o);
+		mem_deref(o);
+		return;
+	}
 	if (!tone_active(&r->chime[0]))
 		chime_start(r, hz);
 	else
@@ -288,7 +296,7 @@ static void sums(struct wroom *r)
 	struct worker *w = r->w;
 	bool chime = tone_active(&r->chime[0]);
 
-	r->quiet = !chime && !r->nparts;
+	r->quiet = !chime && !r->nparts && !r->play;
 	for (unsigned k = 0; k < NRATES; k++) {
 		size_t n = rate_frame(k);
 
@@ -302,8 +310,12 @@ static void sums(struct wroom *r)
 				mix_add(w->acc[k], r->part[i].pcm[k], n);
 		if (chime)
 			tone_add(&r->chime[k], w->acc[k], n);
-		mix_limit(&r->lim[k], w->bus[k], w->acc[k], n);
 	}
+	if (r->play && !player_room(r->play, r))
+		r->play = mem_deref(r->play);
+	for (unsigned k = 0; k < NRATES; k++)
+		if (r->nsend[k])
+			mix_limit(&r->lim[k], w->bus[k], w->acc[k], rate_frame(k));
 	if (chime && !tone_active(&r->chime[0]) && r->chime_hz) {
 		chime_start(r, r->chime_hz);
 		r->chime_hz = 0;
@@ -328,8 +340,9 @@ static void out_mute(struct wleg *l)
 
 static bool wants_own(const struct wroom *r, const struct wleg *l)
 {
-	return tone_active(&l->tone) || l->out_gain.step ||
-	       (!mix_gain_silent(&l->out_gain) && (l->in_mix || part_of(r, l)));
+	return tone_active(&l->tone) || l->play || l->out_gain.step ||
+	       (!mix_gain_silent(&l->out_gain) &&
+		(l->in_mix || l->volume.now != MIX_UNITY || l->volume.step || part_of(r, l)));
 }
 
 static bool may_share(const struct wroom *r, const struct wleg *l)
@@ -369,7 +382,10 @@ static void own_tick(struct wroom *r, struct wleg *l)
 	else
 		memcpy(w->tmp, w->acc[l->rate], n * sizeof(w->tmp[0]));
 	mix_limit(&l->own->lim, w->pcm, w->tmp, n);
+	mix_gain_apply(&l->volume, w->pcm, n);
 	mix_gain_apply(&l->out_gain, w->pcm, n);
+	if (l->play && !player_leg(l->play, w->pcm, w->tmp, l->rate))
+		l->play = mem_deref(l->play);
 	if (tone_active(&l->tone)) {
 		for (size_t i = 0; i < n; i++)
 			w->tmp[i] = w->pcm[i];
@@ -386,6 +402,8 @@ static void own_update(struct wroom *r, struct wleg *l)
 		l->own_ticks = 0;
 		if (!l->own && !own_start(l)) {
 			mix_gain_init(&l->out_gain, l->want_out_mute ? 0 : MIX_UNITY);
+			mix_gain_init(&l->volume, MIX_UNITY);
+			l->play = mem_deref(l->play);
 			return;
 		}
 	} else if (l->own) {
@@ -473,6 +491,8 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 	wroom_receive(r, now);
 	for (unsigned i = 0; i < r->nhot; i++) {
 		voice_pull(r->hot[i], tick_us);
+		if (r->hot[i]->inband)
+			dtmf_feed(r->hot[i]->inband, r->hot[i]->frame, rate_frame(r->hot[i]->rate));
 		if (r->hot[i]->loud)
 			add_candidate(r, r->hot[i]);
 	}
@@ -499,6 +519,9 @@ static void destructor(void *arg)
 	}
 	free(r->legs);
 	free(r->hot);
+	mem_deref(r->play);
+	clip_unref(r->chimes[0]);
+	clip_unref(r->chimes[1]);
 }
 
 struct wroom *wroom_alloc(void)

@@ -90,7 +90,7 @@ static bool wanted(const struct wleg *l, int level)
 {
 	const struct wroom *r = l->room;
 
-	if (l->in_mix || (l->voice && !mix_gain_silent(&l->voice->gain)))
+	if (l->in_mix || l->inband || (l->voice && !mix_gain_silent(&l->voice->gain)))
 		return true;
 	if (l->want_in_mute)
 		return false;
@@ -104,7 +104,7 @@ static bool wanted(const struct wleg *l, int level)
 /* Will nobody hear it? Then a packet need not be kept. Who is loud already may be mixed before it plays. */
 bool voice_unheard(const struct wleg *l, int level)
 {
-	return level != JBUF_NO_LEVEL && level <= gate(l) && !l->loud && !l->in_mix && !l->voice;
+	return level != JBUF_NO_LEVEL && level <= gate(l) && !l->loud && !l->in_mix && !l->voice && !l->inband;
 }
 
 static void consume(struct wleg *l)

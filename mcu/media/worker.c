@@ -152,6 +152,8 @@ static void on_leg_add(struct worker *w, struct msg *m)
 	if (!wroom_add_leg(m->room, m->leg)) {
 		if (m->leg->hub)
 			hub_join(m->leg->hub, m->leg);
+		if (m->leg->started)
+			wleg_land(m->leg);
 		return;
 	}
 	m->leg->room = NULL;                             /* stays mute until it is freed */
@@ -206,6 +208,48 @@ static void on_leg_tone(struct worker *w, struct msg *m)
 		tone_init(&m->leg->tone, rate_hz[m->leg->rate], m->a, m->b, -20);
 }
 
+static void on_leg_play(struct worker *w, struct msg *m)
+{
+	(void)w;
+	if (m->leg->room && player_take(&m->leg->play, m->play))
+		metric_inc(&media_metrics[M_NOMEM]);
+	m->play = mem_deref(m->play);
+}
+
+static void on_leg_volume(struct worker *w, struct msg *m)
+{
+	(void)w;
+	mix_gain_set(&m->leg->volume, (int32_t)m->a, rate_hz[m->leg->rate] / 50);
+}
+
+static void on_leg_take(struct worker *w, struct msg *m)
+{
+	struct link *k = m->leg->link;
+
+	outbox_flush(&w->out);
+	if (m->leg->room)
+		wleg_take_out(m->leg);
+	metric_add(&media_metrics[M_LEGS], -1);
+	media_news(k->media, &k->taken);
+}
+
+static void on_room_play(struct worker *w, struct msg *m)
+{
+	(void)w;
+	if (player_take(&m->room->play, m->play))
+		metric_inc(&media_metrics[M_NOMEM]);
+	m->play = mem_deref(m->play);
+}
+
+static void on_room_chimes(struct worker *w, struct msg *m)
+{
+	(void)w;
+	for (unsigned i = 0; i < 2; i++) {
+		clip_unref(m->room->chimes[i]);
+		m->room->chimes[i] = m->chimes[i];
+	}
+}
+
 static void on_leg_stats(struct worker *w, struct msg *m)
 {
 	struct news *n = mem_zalloc(sizeof(*n), NULL);
@@ -234,7 +278,9 @@ static void messages(struct worker *w)
 	static void (*const on[])(struct worker *w, struct msg *m) = {
 		[MSG_ROOM_ADD] = on_room_add, [MSG_ROOM_FREE] = on_room_free, [MSG_ROOM_TONES] = on_room_tones,
 		[MSG_LEG_ADD] = on_leg_add, [MSG_LEG_FREE] = on_leg_free, [MSG_LEG_PAIR] = on_leg_pair,
-		[MSG_LEG_SET] = on_leg_set, [MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats, [MSG_STOP] = on_stop,
+		[MSG_LEG_SET] = on_leg_set, [MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats,
+		[MSG_LEG_PLAY] = on_leg_play, [MSG_LEG_VOLUME] = on_leg_volume, [MSG_LEG_TAKE] = on_leg_take,
+		[MSG_ROOM_PLAY] = on_room_play, [MSG_ROOM_CHIMES] = on_room_chimes, [MSG_STOP] = on_stop,
 	};
 	struct msg *m = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire), *first = NULL, *next;
 

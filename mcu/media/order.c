@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* order.c - recordings, music and volume: from the signalling thread to the workers, see media.h */
+#include <errno.h>
+#include "lib/base/mem.h"
+#include "mcu/media/handles.h"
+
+static struct msg *order(enum msg_kind kind, struct wroom *r, struct wleg *l, unsigned how, struct clip *const *clips,
+			 unsigned n)
+{
+	struct msg *m = msg_new(kind, r, l);
+
+	if (!m)
+		return NULL;
+	m->play = play_order(how, clips, n);
+	return m->play ? m : mem_deref(m);
+}
+
+int mleg_play(struct mleg *l, unsigned how, struct clip *const *clips, unsigned n)
+{
+	struct msg *m = order(MSG_LEG_PLAY, NULL, l->half, how, clips, n);
+
+	if (!m)
+		return -ENOMEM;
+	mleg_post(l, m);
+	return 0;
+}
+
+int mleg_music(struct mleg *l, struct clip *c)
+{
+	struct msg *m = order(MSG_LEG_PLAY, NULL, l->half, 0, &c, 1);
+
+	if (!m)
+		return -ENOMEM;
+	m->play->music = true;
+	mleg_post(l, m);
+	return 0;
+}
+
+int mroom_play(struct mroom *r, unsigned how, struct clip *const *clips, unsigned n)
+{
+	struct msg *m = order(MSG_ROOM_PLAY, r->half, NULL, how, clips, n);
+
+	if (!m)
+		return -ENOMEM;
+	worker_post(r->w, m);
+	return 0;
+}
+
+void mroom_chimes(struct mroom *r, struct clip *join, struct clip *leave)
+{
+	struct msg *m = msg_new(MSG_ROOM_CHIMES, r->half, NULL);
+
+	if (!m)
+		return;
+	m->chimes[0] = clip_ref(leave);
+	m->chimes[1] = clip_ref(join);
+	worker_post(r->w, m);
+}
+
+void mleg_volume(struct mleg *l, int db)
+{
+	struct msg *m = msg_new(MSG_LEG_VOLUME, NULL, l->half);
+
+	if (!m)
+		return;
+	m->a = (unsigned)mix_gain_db(db);
+	mleg_post(l, m);
+}
