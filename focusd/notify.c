@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "focusd/answer.h"
 #include "focusd/notify_priv.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
@@ -11,6 +12,7 @@
 #include "lib/c3p/msg.h"
 
 #define RETRY_MS 2000u
+#define FIRST_MS 2000u                   /* a SUBSCRIBE waits for its document so long, then it is answered without */
 
 static struct metric metrics[] = {
 	METRIC_GAUGE("conclave_focus_subscriptions", "Subscriptions to conferences"),
@@ -59,6 +61,9 @@ static void on_sub_destroy(void *arg)
 {
 	struct sub *s = arg;
 
+	if (s->first)
+		sip_replyf(s->first, 503, DIAG_NONE, "the conference store cannot be written, try again later");
+	mem_deref(s->first);
 	sub_rest_clear(s);
 	clear_queue(s);
 	mem_deref(s->ct);
@@ -95,6 +100,9 @@ int sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm)
 		mem_deref(s);
 		return -ENOMEM;
 	}
+	s->first        = mem_ref(prm->first);
+	s->granted_s    = sub_expires_in(s);
+	s->first_by_ms  = ev_now_ms(a->loop) + FIRST_MS;
 	s->dirt = (struct dirt){ .kind = DIRT_SUB, .id = a->confs.next_id++, .obj = s };
 	TAILQ_INSERT_TAIL(&s->conf->subs, s, le);
 	HASH_ADD_KEYPTR(hh, a->subs_by_tag, s->local_tag, strlen(s->local_tag), s);
@@ -231,6 +239,8 @@ static int send_doc(struct sub *s, const struct doc *d)
 	struct buf hdrs;
 	int err;
 
+	if (s->flags & SUB_AUTOEXTEND)
+		s->expires_at_s = app_wall_s() + s->app->cfg.sub_default_s;
 	buf_init(&hdrs, 2048);
 	headers(&hdrs, s, d);
 	err = hdrs.err ? hdrs.err
@@ -240,8 +250,6 @@ static int send_doc(struct sub *s, const struct doc *d)
 	metric_inc(&metrics[M_SENT]);
 	if (s->conf && s->dlg->local_cseq + 250 > s->cseq_ceiling)
 		confs_mark(&s->app->confs, &s->dirt);
-	if (s->flags & SUB_AUTOEXTEND)
-		s->expires_at_s = app_wall_s() + s->app->cfg.sub_default_s;
 	return err;
 }
 
@@ -276,6 +284,12 @@ void sub_push(struct sub *s, struct doc *d)
 {
 	if (!s->conf && !s->dying)
 		return;                          /* the model was thrown away meanwhile */
+	if (s->first && subscribe_answer(s, d)) {
+		s->last_version = d->version;
+		if (s->conf && s->rest)
+			confs_changed(&s->app->confs, s->conf);
+		return;
+	}
 	if (s->nqueue == SUB_QUEUE) {
 		struct doc *first = s->ct ? mem_ref(s->queue[0]) : NULL;     /* the one under way stays */
 
@@ -291,6 +305,12 @@ void sub_push(struct sub *s, struct doc *d)
 		send_next(s);
 }
 
+/* Who asked for extension never refreshes: such a subscription lives as long as its user is here. */
+static bool is_over(const struct sub *s)
+{
+	return !sub_expires_in(s) && !(s->flags & SUB_AUTOEXTEND && user_find(s->conf, s->user_entity));
+}
+
 void notify_sweep(struct app *a)
 {
 	uint64_t now = ev_now_ms(a->loop);
@@ -301,7 +321,9 @@ void notify_sweep(struct app *a)
 			s->retry_at_ms = 0;
 			confs_changed(&a->confs, s->conf);
 		}
-		if (!sub_expires_in(s))
+		if (s->first && now >= s->first_by_ms && !s->due)
+			subscribe_late(s);
+		if (is_over(s))
 			sub_end(a, s, "timeout");
 	}
 }

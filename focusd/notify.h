@@ -37,6 +37,9 @@ struct sub {
 	unsigned         nrest, rest_at;
 	const char      *ending;                 /* reason of the final NOTIFY, "" for none; NULL: goes on */
 	uint64_t         retry_at_ms;            /* monotonic; 0: may be sent to */
+	struct sip_st   *first;                  /* the SUBSCRIBE, answered with the first document in it */
+	uint64_t         first_by_ms;            /* or without one, when there is none by then */
+	unsigned         granted_s;              /* what that answer says */
 };
 
 struct sub_prm {
@@ -45,6 +48,7 @@ struct sub_prm {
 	const char     *local_tag, *user_entity, *event_id;
 	int64_t         expires_at_s;
 	unsigned        flags;
+	struct sip_st  *first;                   /* to be answered with the first document; NULL: that is a request of its own */
 };
 /* A new subscription is owed a full document, rendered at the end of this turn. */
 int  sub_add(struct sub **sp, struct app *a, const struct sub_prm *prm);

@@ -2,19 +2,24 @@
 /* subscribe.c - SUBSCRIBE to the conference event package (RFC 6665, RFC 4575; docs/c3p.md, roster)
  *
  * Who holds a focus dialog or an admitted leg of the conference may subscribe. The first document is a NOTIFY behind the
- * 200; a subscription ended out of its dialog (Expires: 0, new Call-ID) is answered and creates nothing.
+ * 200, or stands in the 200 itself, which then waits for it (ms-piggyback-first-notify): it takes the place of the first
+ * NOTIFY and that one's CSeq. A subscription ended out of its dialog (Expires: 0, new Call-ID) is answered and creates
+ * nothing.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
-#include "focusd/notify.h"
+#include "focusd/notify_priv.h"
 #include "focusd/passcode.h"
 #include "focusd/uas.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
+#include "lib/base/trace.h"
 
 static struct metric refused = METRIC_COUNTER("conclave_focus_subscribes_refused_total", "SUBSCRIBE requests refused");
+static struct metric piggybacked = METRIC_COUNTER("conclave_focus_documents_piggybacked_total",
+						  "First documents that left in the answer to SUBSCRIBE");
 
 static void refuse(struct uas_req *rq, int code, const char *hdrs, enum diag diag, const char *text)
 {
@@ -86,7 +91,7 @@ static bool event_ok(struct uas_req *rq, char *id, size_t size)
 static char *headers(const struct conf *c, long seconds, bool over)
 {
 	return str_printf("Contact: <%s>;isfocus\r\nEvent: conference\r\nExpires: %ld\r\nAllow-Events: conference\r\n"
-			  "Supported: ms-benotify, com.microsoft.autoextend\r\n%s",
+			  "Supported: ms-benotify, ms-piggyback-first-notify, com.microsoft.autoextend\r\n%s",
 			  c->focus_uri, seconds, over ? "Subscription-State: terminated;reason=timeout\r\n" : "");
 }
 
@@ -95,6 +100,46 @@ static void accept(struct uas_req *rq, const struct conf *c, const char *to_tag,
 	char *hdrs = headers(c, seconds, over);
 
 	answer(rq->app, rq->st, &(struct answer){ .code = hdrs ? 200 : 503, .to_tag = to_tag, .hdrs = hdrs });
+	mem_deref(hdrs);
+}
+
+/* --- the document in the answer */
+bool subscribe_answer(struct sub *s, const struct doc *d)
+{
+	struct sip_st *st = s->first;
+	unsigned left = s->granted_s;
+	char *hdrs = s->conf && !d->reason && d->text.l ? headers(s->conf, left, false) : NULL;
+	char *all = hdrs ? str_printf("%sSubscription-State: active;expires=%u\r\nms-piggyback-cseq: %u\r\n", hdrs, left,
+				      s->dlg->local_cseq + 1)
+			 : NULL;
+	struct sip_reply r = { .code = 200, .to_tag = s->local_tag, .hdrs = all, .ctype = C3P_CTYPE_INFO, .body = buf_view(&d->text) };
+	bool went = all && sip_reply(st, &r) == 0;
+
+	metric_register(&piggybacked, 1);
+	if (went) {
+		s->dlg->local_cseq++;
+		metric_inc(&piggybacked);
+	} else {
+		r = (struct sip_reply){ .code = 200, .to_tag = s->local_tag };
+		mem_deref(hdrs);
+		hdrs   = str_printf("Contact: <%s>;isfocus\r\nEvent: conference\r\nExpires: %u\r\n", s->contact, left);
+		r.hdrs = hdrs;
+		sip_reply(st, &r);
+	}
+	trace_add(s->dlg->call_id, "SUBSCRIBE answered 200%s", went ? " with the first document" : "");
+	s->first = mem_deref(st);
+	mem_deref(hdrs);
+	mem_deref(all);
+	return went;
+}
+
+void subscribe_late(struct sub *s)
+{
+	char *hdrs = headers(s->conf, s->granted_s, false);
+
+	log_warn(conf, "subscription of %s: there is no first document yet, answered without", s->user_entity);
+	answer(s->app, s->first, &(struct answer){ .code = hdrs ? 200 : 503, .to_tag = s->local_tag, .hdrs = hdrs });
+	s->first = mem_deref(s->first);
 	mem_deref(hdrs);
 }
 
@@ -151,10 +196,12 @@ void subscribe_on_request(struct uas_req *rq)
 	prm.event_id     = *id ? id : NULL;
 	prm.flags        = flags_of(rq);
 	prm.expires_at_s = app_wall_s() + seconds;
-	accept(rq, rq->conf, prm.local_tag, seconds, false);     /* before the first document in this turn's order */
+	prm.first        = sip_msg_has_token(rq->m, "Supported", "ms-piggyback-first-notify") && !rq->caller.udp ? rq->st : NULL;
 	if (sub_add(&s, rq->app, &prm)) {
 		mem_deref(prm.dlg);
-		log_warn(conf, "%s: no memory for a subscription", rq->conf->key);
+		refuse(rq, 503, NULL, DIAG_NONE, "out of memory");
+	} else if (!s->first) {
+		accept(rq, rq->conf, prm.local_tag, seconds, false);     /* before the first document, which the turn's end makes */
 	}
 }
 
