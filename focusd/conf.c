@@ -82,7 +82,7 @@ static void on_destroy(void *arg)
 {
 	struct conf *c = arg;
 	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->subject,
-			       c->display, c->pin, c->access, c->invited, c->types };
+			       c->display, c->pin, c->access, c->filters, c->invited, c->types };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
 		mem_deref(strs[i]);
@@ -277,6 +277,7 @@ void conf_deactivate(struct confs *cs, struct conf *c)
 	c->locked     = false;
 	c->policy_now = c->policy;               /* what presenters changed is over; the next one is judged before it activates */
 	c->access     = mem_deref(c->access);
+	c->filters    = mem_deref(c->filters);
 	c->end_at_ms  = 0;
 	cs->nactive--;
 	FOR_EACH_MCU_TYPE(s)
@@ -297,6 +298,15 @@ int conf_access(const struct conf *c, const char *entity)
 			return str_eq(word, STR("granted")) ? 1 : -1;
 	}
 	return 0;
+}
+
+void conf_set_filters(struct confs *cs, struct conf *c, char *text)
+{
+	mem_deref(c->filters);
+	c->filters  = text;
+	c->chg_view = true;
+	confs_changed(cs, c);
+	conf_touch(cs, c);
 }
 
 #define MAX_ACCESS 65536u                /* bytes of the list */

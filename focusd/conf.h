@@ -132,6 +132,7 @@ struct conf {
 	uint32_t         epoch, version;     /* activation counter; last published document */
 	enum conf_policy policy_now;         /* of this activation */
 	char            *access;             /* lines "granted sip:x@y" of this activation, see setUserAccess */
+	char            *filters;            /* media filters of roles, of this activation, see filters.h; NULL: none */
 	int64_t          end_at_ms;          /* wall clock; 0: not ending */
 	struct conf_mcu  mcu[SESSION_N];     /* by type; [SESSION_FOCUS] is not used */
 	struct user     *users;              /* hash by entity */
@@ -184,6 +185,7 @@ void conf_activate(struct confs *cs, struct conf *c, int64_t now_s);
 void conf_deactivate(struct confs *cs, struct conf *c);                /* users must be gone */
 int  conf_set_access(struct confs *cs, struct conf *c, const char *entity, bool granted);
 int  conf_access(const struct conf *c, const char *entity);             /* 1 granted, -1 denied, 0 neither */
+void conf_set_filters(struct confs *cs, struct conf *c, char *text);   /* takes text */
 void conf_set_locked(struct confs *cs, struct conf *c, bool locked);
 void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_session s, enum conf_mcu_state st, const char *node,
 		  const char *instance);

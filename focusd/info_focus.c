@@ -164,7 +164,7 @@ void info_modify_conference(struct cmd_ctx *x)
 	int p = 0;
 
 	if (x->req->mcu_uri) {
-		info_forward(x);
+		info_modify_mcu(x);
 		return;
 	}
 	if (!info || (entity && *entity && !c3p_uri_same(str_c(entity), str_c(c->focus_uri)))) {

@@ -195,26 +195,6 @@ void info_endpoint_media(struct cmd_ctx *x)
 		info_forward(x);
 }
 
-void info_media_filters(struct cmd_ctx *x)
-{
-	static const char *const filters[] = { "ingressFilter", "egressFilter" };
-	bool any = false;
-
-	for (size_t i = 0; i < 2; i++) {
-		const char *v = xml_text(xml_child(x->req->cmd, NULL, filters[i]));
-
-		if (!is_filter(v)) {
-			info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "a filter is block or unblock");
-			return;
-		}
-		any |= v != NULL;
-	}
-	if (!any && !xml_child(x->req->cmd, NULL, "mayModifyOwnFilters"))
-		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "ingressFilter, egressFilter or mayModifyOwnFilters is needed");
-	else
-		info_forward(x);
-}
-
 /* --- modifyEndpointRole: the MCU applies it, the roster shows it then */
 struct role_change { struct relay *relay; struct app *app; char *key, *entity, *role; };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* info_priv.h - between info.c (envelope, rights, answers) and the commands: info_focus.c, info_mcu.c, info_dial.c */
+/* info_priv.h - between info.c (envelope, rights, answers) and the commands: info_focus.c, info_mcu.c,
+ * info_filters.c, info_dial.c */
 #ifndef FOCUSD_INFO_PRIV_H
 #define FOCUSD_INFO_PRIV_H
 #include "focusd/life.h"
@@ -38,7 +39,7 @@ struct app *info_relay_app(const struct relay *r);
 void info_pending(struct cmd_ctx *x, struct relay *r, int err);      /* err: of the call that was to start it; frees r then */
 
 cmd_handler info_get_conference, info_lock, info_modify_roles, info_delete_conference, info_delete_user, info_modify_user,
-	    info_set_access, info_modify_conference;
+	    info_set_access, info_modify_conference, info_modify_mcu;
 cmd_handler info_modify_media, info_forward, info_announcements, info_endpoint_media, info_media_filters, info_endpoint_role;
 cmd_handler info_add_user;
 

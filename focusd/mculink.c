@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include "focusd/factory.h"
+#include "focusd/filters.h"
 #include "focusd/mculink.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
@@ -277,6 +278,18 @@ static void keys_of(struct c3p_keys *k, const struct conf *c, const char *user, 
 				.endpoint_entity = endpoint ? endpoint : "", .media_id = "" };
 }
 
+static void write_filters(struct xmlw *w, const struct conf *c, enum conf_session s, bool full)
+{
+	struct filters f;
+
+	if (s != SESSION_AV || filters_read(&f, c->filters))
+		return;
+	xmlw_start(w, "msci:entity-state");
+	c3p_rules_encode(w, f.rule, f.n, full, SIZE_MAX);
+	xmlw_end(w);
+	filters_fini(&f);
+}
+
 int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, const struct mcu *m, mculink_cb *cb, void *arg)
 {
 	struct xmlw w;
@@ -299,6 +312,7 @@ int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, c
 	xmlw_start(&w, "msci:conference-view");
 	xmlw_start(&w, "msci:entity-view");
 	xmlw_attr(&w, "entity", c->mcu[s].uri);
+	write_filters(&w, c, s, false);
 	xmlw_end(&w);
 	xmlw_end(&w);
 	xmlw_leaf(&w, "oc:notifyUrl", a->notify_url);
@@ -487,6 +501,35 @@ void mculink_set_locked(struct app *a, struct conf *c, bool locked)
 	FOR_EACH_MCU_TYPE(s)
 		if (c->mcu[s].state == CONF_MCU_READY)
 			simple(a, c, s, "modifyConferenceLock", locked ? "true" : "false", NULL, NULL);
+}
+
+void mculink_set_filters(struct app *a, struct conf *c)
+{
+	struct xmlw w;
+	struct call *k = c->mcu[SESSION_AV].state == CONF_MCU_READY
+			 ? begin_conf(a, c, SESSION_AV, "modifyConference", NULL, &w) : NULL;
+	struct c3p_keys keys;
+
+	if (!k)
+		return;
+	keys_of(&keys, c, NULL, NULL);
+	xmlw_start(&w, "modifyConference");
+	xmlw_attr(&w, "mscp:mcuUri", c->mcu[SESSION_AV].uri);
+	c3p_write_keys(&w, "conferenceKeys", &keys);
+	xmlw_start(&w, "ci:conference-info");
+	xmlw_attr(&w, "entity", c->focus_uri);
+	xmlw_attr(&w, "state", "partial");
+	xmlw_start(&w, "msci:conference-view");
+	xmlw_attr(&w, "ci:state", "partial");
+	xmlw_start(&w, "msci:entity-view");
+	xmlw_attr(&w, "ci:state", "partial");
+	xmlw_attr(&w, "entity", c->mcu[SESSION_AV].uri);
+	write_filters(&w, c, SESSION_AV, true);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	xmlw_end(&w);
+	send(k, &w, NULL, NULL);
 }
 
 int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s)

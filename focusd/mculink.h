@@ -42,6 +42,7 @@ void mculink_late(struct app *a, const struct c3p_resp *resp);           /* a re
 void mculink_sweep(struct app *a);
 void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);   /* every MCU of it */
 void mculink_set_locked(struct app *a, struct conf *c, bool locked);
+void mculink_set_filters(struct app *a, struct conf *c);  /* the audio MCU has these rules then, and no others */
 int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s);
 int mculink_get_conference(struct app *a, struct conf *c, enum conf_session s, mculink_cb *cb, void *arg);
 /* for mcuplace.c */

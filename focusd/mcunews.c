@@ -184,6 +184,8 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 			m->version = version_of(info);
 			conf_touch(&y->app->confs, c);
 			mcunews_apply(y->app, c, y->session, info);
+			if (y->session == SESSION_AV && c->filters)
+				mculink_set_filters(y->app, c);  /* committed, but perhaps never sent */
 		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
 			mcunews_lost(y->app, c, y->session);
 		}                                /* else: still stale, the sweep asks again */

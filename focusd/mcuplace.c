@@ -29,6 +29,7 @@ struct placement {
 	char             *key, *node, *instance, *tried;
 	unsigned          tries, reads;
 	uint32_t          epoch;
+	char             *filters;       /* those that addConference carried */
 };
 
 static void on_placement_destroy(void *arg)
@@ -39,6 +40,7 @@ static void on_placement_destroy(void *arg)
 	mem_deref(p->node);
 	mem_deref(p->instance);
 	mem_deref(p->tried);
+	mem_deref(p->filters);
 }
 
 static void on_waiter_destroy(void *arg)
@@ -80,6 +82,8 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 		mem_deref(p);
 	} else if (!err && m && cstr_eq(m->instance, p->instance)) {
 		conf_set_mcu(&p->app->confs, c, p->session, CONF_MCU_READY, p->node, p->instance);
+		if (p->session == SESSION_AV && p->filters != c->filters)
+			mculink_set_filters(p->app, c);          /* changed meanwhile */
 		wake(p->key, p->session, p->epoch, 0, "");
 		mem_deref(p);
 	} else {
@@ -96,12 +100,14 @@ static void give_up(struct placement *p, struct conf *c, const char *reason)
 	mem_deref(p);
 }
 
-static int remember(struct placement *p, const struct mcu *m)
+static int remember(struct placement *p, const struct conf *c, const struct mcu *m)
 {
 	char *tried = str_printf("%s%s%s", p->tried ? p->tried : "", p->tried ? "," : "", m->id);
 
 	if (!tried)
 		return -ENOMEM;
+	mem_deref(p->filters);
+	p->filters = mem_ref(c->filters);
 	mem_deref(p->tried);
 	p->tried = tried;
 	return cstr_set(&p->node, m->id) | cstr_set(&p->instance, m->instance);
@@ -119,7 +125,7 @@ static void on_got_mcu(int err, const char *reason, const struct c3p_resp *resp,
 		give_up(p, NULL, "conferenceDoesntExist");
 	else if (!m)
 		give_up(p, c, err == -EPROTO ? reason : "serverBusy");
-	else if (remember(p, m) || mculink_add_conference(p->app, c, p->session, m, on_added, p))
+	else if (remember(p, c, m) || mculink_add_conference(p->app, c, p->session, m, on_added, p))
 		give_up(p, c, "serverBusy");
 }
 

@@ -11,7 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 
-#define FRAME_BYTES 2048u                /* what a document has besides its users, at most */
+#define FRAME_BYTES 3072u                /* what a document has besides its users, at most */
 #define NOMEM_MS    1000u                /* a document that could not be made is tried again */
 
 static void on_doc_destroy(void *arg)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "focusd/app.h"
 #include "focusd/factory.h"
+#include "focusd/farewell.h"
 #include "focusd/notify.h"
 #include "focusd/store.h"
 #include "lib/base/buf.h"
@@ -59,7 +60,7 @@ static void put_conf(struct app *a, const struct conf *c)
 		SV_STR(c->invited), SV_STR(c->types), SV_INT(c->record_version), SV_INT(c->updated_s), SV_INT(c->activated_s),
 		SV_INT(c->active), SV_INT(c->locked), SV_INT(c->had_auth), SV_INT(c->epoch), SV_INT(c->version),
 		SV_INT(c->end_at_ms), SV_STR(mcus), SV_INT(c->policy_now),
-		SV_STR(c->access),
+		SV_STR(c->access), SV_STR(c->filters),
 	};
 
 	store_put(a->store, STORE_CONF, c->dirt.id, v, N(v));
@@ -226,7 +227,7 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	c->end_at_ms      = v[20].i;
 	l->a->confs.nactive += c->active;
 	err = cstr_set(&c->display, v[5].s) | load_mcus(c, str_c(v[21].s)) |
-	      cstr_set(&c->access, v[23].s);
+	      cstr_set(&c->access, v[23].s) | cstr_set(&c->filters, v[24].s);
 	if (v[22].i >= 0 && v[22].i < POLICY_N)
 		c->policy_now = (enum conf_policy)v[22].i;
 	return err ? -ENOMEM : remember(l, id, c);
@@ -259,7 +260,7 @@ static void on_dlg_destroy(void *arg)
 		mem_deref(strs[i]);
 }
 
-static struct sip_dlg *load_dlg(const struct store_val *v)
+struct sip_dlg *persist_dlg(const struct store_val *v)
 {
 	struct sip_dlg *d = mem_zalloc(sizeof(*d), on_dlg_destroy);
 
@@ -320,7 +321,7 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	if (err)
 		return -ENOMEM;
 	if (v[6].s && v[7].s) {
-		d = load_dlg(&v[6]);
+		d = persist_dlg(&v[6]);
 		if (!d)
 			return -ENOMEM;
 		endpoint_bind(&l->a->confs, e, d, d->local_tag);
@@ -340,7 +341,7 @@ static int load_sub(int64_t id, const struct store_val *v, unsigned n, void *arg
 	(void)n;
 	if (!prm.conf || !v[2].s || !v[3].s)
 		return 0;
-	prm.dlg = load_dlg(&v[2]);
+	prm.dlg = persist_dlg(&v[2]);
 	if (!prm.dlg)
 		return -ENOMEM;
 	prm.local_tag = prm.dlg->local_tag;
@@ -386,14 +387,14 @@ static void settle(struct app *a)
 
 int persist_load(struct app *a)
 {
-	static store_row_cb *const cbs[STORE_NTABLES] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
+	static store_row_cb *const cbs[STORE_BYE] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
 							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub, [STORE_MCU] = load_mcu };
 	struct load l = { .a = a };
 	struct idmap *m, *tmp;
 	int err = 0;
 
 	a->loading = true;
-	for (unsigned t = 0; t < STORE_NTABLES && !err; t++)
+	for (unsigned t = 0; t < STORE_BYE && !err; t++)
 		err = store_load(a->store, t, cbs[t], &l);
 	HASH_ITER(hh, l.ids, m, tmp) {
 		HASH_DEL(l.ids, m);
@@ -403,6 +404,8 @@ int persist_load(struct app *a)
 	if (l.max_id >= a->confs.next_id)
 		a->confs.next_id = l.max_id + 1;
 	a->loading = false;
+	if (!err)
+		err = store_load(a->store, STORE_BYE, farewell_on_row, a);
 	if (!err)
 		log_info(store, "%u conferences (%u active) and %u users read", a->confs.nconf, a->confs.nactive, a->confs.nusers);
 	return err;

@@ -4,7 +4,9 @@
  * A full document holds everything; a partial one whole `user` elements of those that changed, deleted ones by their
  * key, and of the rest what the marks say. See docs/c3p.md.
  */
+#include <errno.h>
 #include <stdio.h>
+#include "focusd/filters.h"
 #include "focusd/notify.h"
 #include "lib/base/mem.h"
 #include "lib/c3p/info.h"
@@ -124,17 +126,22 @@ static void write_users(struct xmlw *w, bool dflt, const struct roster_doc *d)
 static void write_views(struct xmlw *w, bool dflt, const struct conf *c, bool full)
 {
 	static const char *const media[SESSION_N] = { [SESSION_AV] = "audio", [SESSION_CHAT] = "chat" };
+	struct filters f;
 
+	if (filters_read(&f, c->filters))
+		w->b->err = -ENOMEM;
 	xmlw_start(w, "msci:conference-view");
 	xmlw_attr(w, "ci:state", full ? "full" : "partial");
 	FOR_EACH_MCU_TYPE(s) {
 		struct c3p_entity_view v = { .entity = c->mcu[s].uri, .locked = c->locked, .media_types = { media[s] },
-					     .active = c->mcu[s].state == CONF_MCU_READY };
+					     .active = c->mcu[s].state == CONF_MCU_READY,
+					     .rules = f.rule, .nrules = s == SESSION_AV ? f.n : 0 };
 
 		if (conf_offers(c, s))
 			c3p_entity_view_encode(w, dflt, &v);
 	}
 	xmlw_end(w);
+	filters_fini(&f);
 }
 
 void roster_write(struct xmlw *w, bool dflt, const struct roster_doc *d)

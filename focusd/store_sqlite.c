@@ -18,7 +18,7 @@
 static const struct { const char *name, *cols; } tables[STORE_NTABLES] = {
 	[STORE_CONF] = { "conf",
 		"organizer,domain,conf_id,name,subject,display,policy,expiry_s,pin,trunk_ok,invited,types,record_version,"
-		"updated_s,activated_s,active,locked,had_auth,epoch,version,end_at_ms,mcus,policy_now,access" },
+		"updated_s,activated_s,active,locked,had_auth,epoch,version,end_at_ms,mcus,policy_now,access,filters" },
 	[STORE_USER] = { "user", "conf,entity,caller,display,role,auth" },
 	[STORE_ENDPOINT] = { "endpoint",
 		"user,entity,session,status,joined,instance,call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,"
@@ -27,6 +27,7 @@ static const struct { const char *name, *cols; } tables[STORE_NTABLES] = {
 		"conf,user_entity,call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,route,cseq_ceiling,remote_cseq,"
 		"expires_at_s,flags,own_version,event_id" },
 	[STORE_MCU] = { "mcu", "node,type,instance,url,contact,max_conferences,max_users" },
+	[STORE_BYE] = { "bye", "call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,route,local_cseq,remote_cseq" },
 };
 
 struct store_db {
@@ -130,6 +131,26 @@ static unsigned count(const char *cols)
 	return n;
 }
 
+/* A store that an older focusd made lacks the columns that came since: they are empty there. */
+static int add_columns(struct store_db *d, const char *table, const char *cols)
+{
+	struct str rest = str_c(cols);
+	int rc = SQLITE_OK;
+
+	while (!str_empty(rest) && rc == SQLITE_OK) {
+		struct str col = str_cut(&rest, ',');
+		char *sql = str_printf("SELECT " STR_FMT " FROM %s LIMIT 0", STR_ARG(col), table);
+		char *add = str_printf("ALTER TABLE %s ADD COLUMN " STR_FMT, table, STR_ARG(col));
+
+		rc = !sql || !add ? SQLITE_NOMEM : sqlite3_exec(d->db, sql, NULL, NULL, NULL);
+		if (rc == SQLITE_ERROR)
+			rc = sqlite3_exec(d->db, add, NULL, NULL, NULL);
+		mem_deref(sql);
+		mem_deref(add);
+	}
+	return rc;
+}
+
 static int prepare_table(struct store_db *d, unsigned t)
 {
 	char marks[2 * STORE_MAX_COLS + 2] = "?";
@@ -138,6 +159,8 @@ static int prepare_table(struct store_db *d, unsigned t)
 	int rc = sql ? sqlite3_exec(d->db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
 
 	mem_deref(sql);
+	if (rc == SQLITE_OK)
+		rc = add_columns(d, name, cols);
 	d->ncols[t] = count(cols);
 	for (unsigned i = 0; i < d->ncols[t]; i++)
 		strcat(marks, ",?");

@@ -73,93 +73,59 @@ const char *c3p_delete_media(struct c3p_call *k)
 
 /* --- a role */
 
-static enum rule_value block_of(const char *text, const char **reason)
+static const char *reason_of(int err)
 {
-	if (!text)
-		return RULE_UNSAID;
-	if (!cstr_ieq(text, "block") && !cstr_ieq(text, "unblock"))
-		*reason = "requestMalformed";
-	return cstr_ieq(text, "block") ? RULE_YES : RULE_NO;
-}
-
-static enum rule_value bool_of(const char *text)
-{
-	return !text ? RULE_UNSAID : c3p_is_true(text) ? RULE_YES : RULE_NO;
-}
-
-static const char *set_rule(struct c3p_call *k, struct rule_prm *p)
-{
-	int err;
-
-	if (!p->nexcept && k->rq->requested_by) {    /* who mutes all does not mean himself */
-		p->except  = (const char **)&k->rq->requested_by;
-		p->nexcept = 1;
-	}
-	err = rules_set(k->conf, p);
 	return !err ? NULL : err == -EINVAL ? "invalidRole" : err == -E2BIG ? "requestTooLarge" : "serverBusy";
 }
 
-static bool for_audio(const struct xml_node *cmd)
+/* who mutes all does not mean himself */
+static struct rule_prm prm_of(const struct c3p_call *k, const struct c3p_rule *r)
 {
-	const struct xml_node *media = xml_child(cmd, NULL, "media");
-	const char *type = c3p_text_of(media, "type");
+	struct rule_prm p = { .role = r->role, .ingress = (enum rule_value)r->ingress, .egress = (enum rule_value)r->egress,
+			      .may_own = (enum rule_value)r->may_own, .except = r->except, .nexcept = r->nexcept };
 
-	return !media || !type || !*type || cstr_ieq(type, "audio");
+	if (!p.nexcept && k->rq->requested_by) {
+		p.except  = &k->rq->requested_by;
+		p.nexcept = 1;
+	}
+	return p;
 }
 
 const char *c3p_media_filters(struct c3p_call *k)
 {
-	const struct xml_node *cmd = k->rq->cmd, *n;
-	const char *except[RULE_MAX_EXCEPT], *reason = NULL, *role = c3p_text_of(cmd, "role");
-	struct rule_prm p = {
-		.role    = role && *role ? role : "default",
-		.ingress = block_of(c3p_text_of(cmd, "ingressFilter"), &reason),
-		.egress  = block_of(c3p_text_of(cmd, "egressFilter"), &reason),
-		.may_own = bool_of(c3p_text_of(cmd, "mayModifyOwnFilters")),
-		.except  = except,
-	};
+	struct c3p_rule r;
+	const char *reason = k->conf->room ? c3p_rule_decode(&r, k->rq->cmd) : "mediaNotSupported";
+	struct rule_prm p;
 
-	if (!k->conf->room || !for_audio(cmd))
-		return "mediaNotSupported";
-	for (n = xml_child(cmd, NULL, "exceptUser"); n && p.nexcept < RULE_MAX_EXCEPT; n = xml_next(n, NULL, "exceptUser"))
-		except[p.nexcept++] = xml_text(n);
-	if (n)
-		return "requestTooLarge";
-	if (!p.ingress && !p.egress && !p.may_own)
-		return "requestMalformed";
-	return reason ? reason : set_rule(k, &p);
+	if (reason)
+		return reason;
+	p = prm_of(k, &r);
+	return reason_of(rules_set(k->conf, &p));
 }
 
 /* --- the conference: the same as a change of the MCU's entity-state (c3p.md 2.3, 3.7) */
 
 static const char *rules_in(struct c3p_call *k, const struct xml_node *rules)
 {
-	const struct xml_node *n;
-	const char *reason = NULL;
+	struct c3p_rule r[C3P_NRULES];
+	struct rule_prm p[C3P_NRULES];
+	bool full;
+	unsigned n;
+	const char *reason = c3p_rules_decode(r, &n, &full, rules);
+	int err = 0;
 
-	for (n = xml_first(rules); n && !reason; n = xml_next(n, NULL, NULL)) {
-		struct str name = str_c(xml_name(n));
-		struct rule_prm p = { .role = c3p_text_of(n, "role") };
-
-		if (!p.role)
-			p.role = xml_attr(n, NULL, "role");
-		if (!p.role || !*p.role)
-			p.role = "default";
-		if (str_starts(name, STR("initialFilters"))) {
-			p.ingress = block_of(c3p_text_of(n, "ingressFilter"), &reason);
-			p.egress  = block_of(c3p_text_of(n, "egressFilter"), &reason);
-		} else if (str_starts(name, STR("mayModifyOwnFilters"))) {
-			p.may_own = bool_of(c3p_text_of(n, "value"));
-		} else {
-			continue;
-		}
-		if (!reason)
-			reason = set_rule(k, &p);
-	}
-	return reason;
+	if (reason)
+		return reason;
+	for (unsigned i = 0; i < n; i++)
+		p[i] = prm_of(k, &r[i]);
+	if (full)
+		return reason_of(rules_replace(k->conf, p, n));
+	for (unsigned i = 0; i < n && !err; i++)
+		err = rules_set(k->conf, &p[i]);
+	return reason_of(err);
 }
 
-static const char *state_in(struct c3p_call *k, const struct xml_node *state)
+const char *c3p_entity_state(struct c3p_call *k, const struct xml_node *state)
 {
 	const struct xml_node *rules = xml_child(state, NULL, "mediaFiltersRules");
 	const char *tones = c3p_text_of(xml_child(state, NULL, "entry-exit-announcements"), "enabled");
@@ -191,9 +157,9 @@ const char *c3p_modify_conference(struct c3p_call *k)
 	for (; v && !reason; v = xml_next(v, NULL, "entity-view")) {
 		if (!is_ours(k, v))
 			continue;
-		reason = state_in(k, xml_child(v, NULL, "entity-state"));
+		reason = c3p_entity_state(k, xml_child(v, NULL, "entity-state"));
 		if (!reason)
-			reason = state_in(k, xml_child(v, NULL, "entity-settings"));
+			reason = c3p_entity_state(k, xml_child(v, NULL, "entity-settings"));
 	}
 	return reason;
 }

@@ -104,16 +104,38 @@ static int rule_make(struct rule **rp, const struct rule *old, const struct rule
 	return 0;
 }
 
-int rules_set(struct conf *c, const struct rule_prm *p)
+static unsigned role_index(const char *role)
 {
+	unsigned i = 0;
+
+	while (i < CONF_RULES && !cstr_ieq(role, roles[i]))
+		i++;
+	return i;
+}
+
+/* What the command does not speak of stays as it is. */
+static void apply_role(struct conf *c, unsigned i, bool ingress, bool egress)
+{
+	const struct rule *r = c->rules[i];
 	struct user *u;
 	struct leg *l;
+
+	log_info(conf, "conference %s: filters of %s: in %d, out %d, own %d, %u excepted", c->id, roles[i], r ? r->ingress : 0,
+		 r ? r->egress : 0, r ? r->may_own : 0, r ? r->nexcept : 0);
+	for (u = c->users; u; u = u->hh.next) {
+		if (i && !cstr_ieq(roles[i], u->role))
+			continue;
+		TAILQ_FOREACH(l, &u->legs, te)
+			apply(l, ingress, egress);
+	}
+}
+
+int rules_set(struct conf *c, const struct rule_prm *p)
+{
+	unsigned i = role_index(p->role);
 	struct rule *r;
-	unsigned i = 0;
 	int err;
 
-	while (i < CONF_RULES && !cstr_ieq(p->role, roles[i]))
-		i++;
 	if (i == CONF_RULES)
 		return -EINVAL;
 	if (p->nexcept > RULE_MAX_EXCEPT)
@@ -123,13 +145,49 @@ int rules_set(struct conf *c, const struct rule_prm *p)
 		return err;
 	mem_deref(c->rules[i]);
 	c->rules[i] = r;
-	log_info(conf, "conference %s: filters of %s: in %d, out %d, own %d, %u excepted", c->id, roles[i], r->ingress,
-		 r->egress, r->may_own, r->nexcept);
-	for (u = c->users; u; u = u->hh.next) {
-		if (i && !cstr_ieq(roles[i], u->role))
-			continue;
-		TAILQ_FOREACH(l, &u->legs, te)       /* what the command does not speak of stays as it is */
-			apply(l, p->ingress != RULE_UNSAID, p->egress != RULE_UNSAID);
-	}
+	apply_role(c, i, p->ingress != RULE_UNSAID, p->egress != RULE_UNSAID);
 	return 0;
+}
+
+static bool same(const struct rule *r, const struct rule_prm *p)
+{
+	if (!r || !p)
+		return !r && !p;
+	if (r->ingress != p->ingress || r->egress != p->egress || r->may_own != p->may_own || r->nexcept != p->nexcept)
+		return false;
+	for (unsigned i = 0; i < r->nexcept; i++)
+		if (!cstr_ieq(r->except[i], p->except[i]))
+			return false;
+	return true;
+}
+
+static int replace_one(struct conf *c, unsigned i, const struct rule_prm *p)
+{
+	struct rule *r = NULL;
+	int err = p ? rule_make(&r, NULL, p) : 0;
+
+	if (err)
+		return err;
+	mem_deref(c->rules[i]);
+	c->rules[i] = r;
+	apply_role(c, i, true, true);
+	return 0;
+}
+
+int rules_replace(struct conf *c, const struct rule_prm *p, unsigned n)
+{
+	const struct rule_prm *of[CONF_RULES] = { NULL };
+	int err = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned role = role_index(p[i].role);
+
+		if (role == CONF_RULES || p[i].nexcept > RULE_MAX_EXCEPT)
+			return role == CONF_RULES ? -EINVAL : -E2BIG;
+		of[role] = &p[i];
+	}
+	for (unsigned i = 0; i < CONF_RULES && !err; i++)
+		if (!same(c->rules[i], of[i]))
+			err = replace_one(c, i, of[i]);
+	return err;
 }

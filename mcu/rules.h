@@ -15,13 +15,15 @@ struct rule_prm {
 	const char     *role;                /* attendee, presenter, or default: everybody */
 	enum rule_value ingress, egress;     /* YES: block */
 	enum rule_value may_own;             /* YES: participants may change their own filters */
-	const char    **except;              /* users */
+	const char *const *except;           /* users */
 	unsigned        nexcept;
 };
 #define RULE_MAX_EXCEPT 256u
 
 /* Keeps the rule and applies it. -EINVAL: no such role; -E2BIG; -ENOMEM. What a rule leaves unsaid stays as it was. */
 int  rules_set(struct conf *c, const struct rule_prm *p);
+/* These and no others. A rule that is as it was touches nobody. */
+int  rules_replace(struct conf *c, const struct rule_prm *p, unsigned n);
 void rules_apply(struct leg *l);                       /* to a newcomer, or after a change of role */
 bool rules_may_own(const struct leg *l);               /* may the participant unblock himself? */
 

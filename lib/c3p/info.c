@@ -94,6 +94,7 @@ void c3p_endpoint_encode(struct xmlw *w, bool dflt, const struct c3p_endpoint *e
 	xmlw_attr(w, "msci:endpoint-uri", e->uri);
 	xmlw_attr(w, "oc:leg", e->leg);
 	xmlw_attr(w, "oc:talking", e->talking ? "true" : NULL);
+	xmlw_attr(w, "oc:hand", e->hand ? "true" : NULL);
 	xmlw_leaf(w, CI(dflt, "status"), e->status);
 	joining_encode(w, dflt, e);
 	xmlw_leaf(w, CI(dflt, "disconnection-method"), e->disconnection_method);
@@ -131,6 +132,7 @@ int c3p_endpoint_decode(struct c3p_endpoint *e, const struct xml_node *n)
 		.to_tag               = child_text(sip, "to-tag"),
 		.leg                  = xml_attr(n, C3P_NS_OC, "leg"),
 		.talking              = is_true(xml_attr(n, C3P_NS_OC, "talking")),
+		.hand                 = is_true(xml_attr(n, C3P_NS_OC, "hand")),
 	};
 
 	if (!entity || !*entity)
@@ -216,6 +218,8 @@ static void view_media_encode(struct xmlw *w, bool dflt, const struct c3p_entity
 	xmlw_end(w);
 }
 
+#define MAX_EXCEPT_BYTES 1024u                   /* more exceptions than fit are left out: each user's own filters tell */
+
 /* A deleted view is its key alone; a partial one leaves the capabilities, which never change, as they are. */
 void c3p_entity_view_encode(struct xmlw *w, bool dflt, const struct c3p_entity_view *v)
 {
@@ -231,6 +235,7 @@ void c3p_entity_view_encode(struct xmlw *w, bool dflt, const struct c3p_entity_v
 		xmlw_leaf(w, "msci:active", v->active ? "true" : "false");
 		xmlw_leaf(w, "msci:locked", v->locked ? "true" : "false");
 		view_media_encode(w, dflt, v);
+		c3p_rules_encode(w, v->rules, v->nrules, false, MAX_EXCEPT_BYTES);
 		xmlw_end(w);
 	}
 	xmlw_end(w);

@@ -8,6 +8,7 @@
 #ifndef C3P_INFO_H
 #define C3P_INFO_H
 #include "lib/c3p/msg.h"
+#include "lib/c3p/rules.h"
 
 #define C3P_MAX_MEDIA 8
 #define C3P_MAX_ENDPOINTS 16
@@ -25,6 +26,7 @@ struct c3p_endpoint {
 	const char *role;                                 /* msci:roles/entry, NULL: none */
 	const char *leg;                                  /* oc:leg, opaque state an MCU keeps with its focus */
 	bool        talking;                              /* oc:talking on the endpoint */
+	bool        hand;                                 /* oc:hand: asks to speak */
 	unsigned    nmedia;
 	struct c3p_media media[C3P_MAX_MEDIA];
 };
@@ -45,6 +47,8 @@ struct c3p_entity_view {                                  /* one MCU in conferen
 	const char *entity, *state;                       /* MCU conference URI */
 	bool        active, locked;
 	const char *media_types[4];                       /* NULL-terminated unless full; label is "main-audio" for audio.. */
+	const struct c3p_rule *rules;                     /* media filters of roles */
+	unsigned    nrules;
 };
 void c3p_entity_view_encode(struct xmlw *w, bool dflt, const struct c3p_entity_view *v);
 const char *c3p_media_label(const char *type);            /* audio -> main-audio, video -> main-video, chat -> chat */

@@ -386,6 +386,29 @@ static void a_path_that_cannot_be_opened_is_an_error_with_a_reason(void **state)
 	assert_true(err[0] != '\0');
 }
 
+static int on_any_row(int64_t id, const struct store_val *v, unsigned n, void *arg)
+{
+	(void)id;
+	*(bool *)arg = cstr_eq(v[0].s, "alice") && !v[n - 1].s && !v[n - 1].i;
+	return 0;
+}
+
+static void a_file_of_an_older_focusd_gets_the_columns_that_came_since(void **state)
+{
+	bool found = false;
+	sqlite3 *db;
+
+	(void)state;
+	store = mem_deref(store);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "INSERT INTO conf (id,organizer) VALUES (7,'alice'); ALTER TABLE conf DROP COLUMN filters", NULL,
+				      NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	open_store();
+	assert_int_equal(store_load(store, STORE_CONF, on_any_row, &found), 0);
+	assert_true(found);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -403,6 +426,7 @@ int main(void)
 		T(shutdown_writes_what_is_left_and_runs_what_waits),
 		T(shutdown_after_a_failure_says_so_and_writes_nothing_more),
 		T(a_file_of_a_newer_focusd_is_refused_and_left_alone),
+		T(a_file_of_an_older_focusd_gets_the_columns_that_came_since),
 		T(a_path_that_cannot_be_opened_is_an_error_with_a_reason),
 	};
 

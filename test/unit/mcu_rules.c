@@ -124,13 +124,32 @@ static void star_six_opens_only_where_participants_may(void **state)
 	assert_int_equal(rule("attendee", RULE_YES, RULE_NO, NULL), 0);
 	assert_false(rules_may_own(bob));
 	assert_true(rules_may_own(ann));
-	leg_digit(bob, '*', 1000);
-	leg_digit(bob, '6', 1500);
+	assert_false(leg_self_mute(bob));
 	assert_true(bob->ingress_block);
 	assert_int_equal(rule("attendee", RULE_UNSAID, RULE_YES, NULL), 0);
-	leg_digit(bob, '*', 2000);
-	leg_digit(bob, '6', 2500);
+	assert_true(leg_self_mute(bob));
 	assert_false(bob->ingress_block);
+}
+
+static void all_rules_at_once_touch_only_whom_a_change_concerns(void **state)
+{
+	const char *but[] = { "sip:cy@x" };
+	const struct rule_prm mute = { .role = "attendee", .ingress = RULE_YES, .except = but, .nexcept = 1 };
+	const struct rule_prm both[] = { mute, { .role = "presenter", .egress = RULE_YES } };
+	const struct rule_prm king = { .role = "king", .ingress = RULE_YES };
+
+	(void)state;
+	assert_int_equal(rules_replace(conf, &mute, 1), 0);
+	assert_true(bob->ingress_block);
+	assert_false(cy->ingress_block);
+	leg_filter(bob, false, false);               /* opened by hand */
+	assert_int_equal(rules_replace(conf, both, 2), 0);
+	assert_false(bob->ingress_block);
+	assert_true(ann->egress_block);
+	assert_int_equal(rules_replace(conf, &king, 1), -EINVAL);
+	assert_int_equal(rules_replace(conf, NULL, 0), 0);
+	assert_false(ann->egress_block);
+	assert_false(enter("sip:dee@x", "attendee")->ingress_block);
 }
 
 static void ended(struct leg *l, enum leg_end why, void *call)
@@ -197,6 +216,7 @@ int main(void)
 		T(the_rule_of_the_role_wins_over_that_for_everybody),
 		T(a_change_of_role_lifts_what_a_rule_set_and_nothing_else),
 		T(a_rule_for_others_does_not_mute_again_who_was_opened_by_hand),
+		T(all_rules_at_once_touch_only_whom_a_change_concerns),
 		T(star_six_opens_only_where_participants_may),
 		T(a_leg_that_is_called_shows_from_the_first_ring_on),
 		T(the_same_endpoint_is_not_called_twice),
