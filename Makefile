@@ -73,7 +73,7 @@ archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
 .PHONY: all help run test unit lua edge interop scenario fuzz bench sanitize soak check deps clean install
-all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_preload.so ## build the daemons into BUILD (default build)
+all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_preload.so prompts ## build the daemons into BUILD (default build)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -115,6 +115,20 @@ $(BUILD)/focusd: $(BUILD)/obj/focusd/main.o $(call archives,$(L_focusd))
 
 $(BUILD)/mcu: $(BUILD)/obj/mcu/main.o $(call archives,$(L_mcu))
 	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(call archives,$(L_mcu)) -Wl,--end-group $(call extlibs,$(L_mcu)) -lm
+
+# --- what callers are told: mcu/prompts/LANG.txt, spoken by espeak-ng; mcu/prompts.h says who looks where
+LANGS   := $(patsubst mcu/prompts/%.txt,%,$(wildcard mcu/prompts/*.txt))
+PROMPTS := $(BUILD)/prompts/.made $(LANGS:%=$(BUILD)/prompts/%/.made)
+.PHONY: prompts
+prompts: $(PROMPTS) ## the mcu's announcements, WAV files in BUILD/prompts
+
+$(BUILD)/prompts/.made: scripts/make-prompts
+	scripts/make-prompts --sounds $(@D)
+	@touch $@
+
+$(BUILD)/prompts/%/.made: mcu/prompts/%.txt scripts/make-prompts
+	scripts/make-prompts $< $(@D)
+	@touch $@
 
 # --- tests. `make test` is all of them; long ones have targets of their own.
 FUZZ_SECONDS ?= 4
@@ -234,6 +248,8 @@ install: all ## below PREFIX, with units for systemd
 	for u in systemd/*.service systemd/*.target; do \
 	  sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' $$u > $(DESTDIR)$(UNITDIR)/$$(basename $$u); done
 	install -D -m 644 systemd/conclave.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/conclave.conf
+	for l in '' $(LANGS:%=/%); do install -d $(DESTDIR)$(PREFIX)/share/conclave/prompts$$l; \
+	  install -m 644 $(BUILD)/prompts$$l/*.wav $(DESTDIR)$(PREFIX)/share/conclave/prompts$$l/; done
 	for n in 1 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$n; \
 	  install -m 644 docs/man/*.$$n $(DESTDIR)$(PREFIX)/share/man/man$$n/; done
 	install -d $(DESTDIR)$(PREFIX)/share/doc/conclave; install -m 644 README.md CHANGELOG.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/conclave/

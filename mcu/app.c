@@ -17,9 +17,11 @@
 #include "lib/sip/sip.h"
 #include "lib/tls/tls.h"
 #include "mcu/app.h"
+#include "mcu/bridge.h"
 #include "mcu/dialout.h"
 #include "mcu/factory.h"
 #include "mcu/notify.h"
+#include "mcu/prompts.h"
 #include "mcu/uas.h"
 
 #define SWEEP_MS 1000u
@@ -146,6 +148,16 @@ static void reload_tls(struct app *a)
 	log_info(tls, "certificates read again");
 }
 
+static void reload_prompts(struct app *a, const struct settings *s)
+{
+	struct service *v;
+
+	prompts_load(a->prompts, s->prompts_language, s->prompts_dir);
+	SERVICES_FOREACH(v, a)
+		for (struct conf *c = v->confs->by_key; c; c = c->hh.next)
+			bridge_chimes(c, a);
+}
+
 static void on_hup(int signum, void *arg)
 {
 	struct app *a = arg;
@@ -159,6 +171,8 @@ static void on_hup(int signum, void *arg)
 		log_error(app, "configuration not read again: %s", why);
 	else if (opts_log_levels(fresh.log_level))
 		log_error(app, "[log] level '%s' is not understood", fresh.log_level);
+	else
+		reload_prompts(a, &fresh);
 	cfg_free(settings_keys, &fresh);
 	reload_tls(a);
 	opts_notify("READY=1");
@@ -195,6 +209,14 @@ static int start_model(struct app *a)
 	if (!err)
 		err = services_start(a);
 	return err ? err : uas_alloc(&a->uas, a);
+}
+
+static int start_prompts(struct app *a)
+{
+	enum key_cmd wrong;
+	int err = settings_keys_of(&a->cfg, &a->keys, &wrong);
+
+	return err ? err : prompts_alloc(&a->prompts, a->cfg.prompts_language, a->cfg.prompts_dir);
 }
 
 static int start_sip(struct app *a)
@@ -244,6 +266,7 @@ static const struct {
 	int       (*start)(struct app *a);
 } steps[] = {
 	{ "media engine",                start_media },
+	{ "prompts and keys",            start_prompts },
 	{ "conferences",                 start_model },
 	{ "SIP listener",                start_sip },
 	{ "HTTPS client to the focus",   start_focus },
@@ -294,6 +317,7 @@ void app_stop(struct app *a)
 	a->old_focus = mem_deref(a->old_focus);
 	a->sip       = mem_deref(a->sip);
 	a->media     = mem_deref(a->media);
+	a->prompts   = mem_deref(a->prompts);
 	tmr_fini(&a->sweep);
 	tmr_fini(&a->stop);
 	a->sip_server = mem_deref(a->sip_server);

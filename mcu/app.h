@@ -17,6 +17,7 @@ struct http_cli;
 struct tls_ctx;
 struct jsonsock;
 struct uas;
+struct prompts;
 
 struct app {
 	struct settings    cfg;
@@ -32,6 +33,8 @@ struct app {
 	unsigned           nservices;
 	char               instance[17];        /* of this start, in every health report */
 	struct uas        *uas;
+	struct prompts    *prompts;
+	struct keys        keys;                /* commands of callers */
 	LIST_HEAD(, dialout) dialouts;          /* dialout.h */
 	struct jsonsock   *admin;
 	struct tmr         sweep, stop;

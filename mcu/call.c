@@ -52,6 +52,8 @@ static void destructor(void *arg)
 	drop_waiting(c);
 	mem_deref(c->out);
 	mem_deref(c->dial);
+	mem_deref(c->attend);
+	mem_deref(c->ask);
 	if (c->leg)
 		leg_detach(c->leg, c);
 	if (c->kind)
@@ -117,6 +119,8 @@ static void bye(struct call *c, enum leg_end why)
 static void hang_up(struct call *c, enum leg_end why)
 {
 	c->why = why;
+	c->attend = mem_deref(c->attend);
+	c->ask = mem_deref(c->ask);
 	c->kind->stop(c);
 	tmr_stop(&c->tmr);
 	if (c->state == CALL_CALLING) {
@@ -152,12 +156,15 @@ static void on_leg_end(struct leg *l, enum leg_end why, void *arg)
 		hang_up(c, why);
 }
 
+void call_filter(struct call *c)
+{
+	c->kind->filter(c);
+}
+
 static void on_leg_filter(struct leg *l, void *arg)
 {
-	struct call *c = arg;
-
 	(void)l;
-	c->kind->filter(c);
+	call_filter(arg);
 }
 
 static const struct leg_ops ops = { on_leg_end, on_leg_filter };

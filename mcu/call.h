@@ -60,6 +60,9 @@ struct call {
 	struct mleg     *media;              /* call_av.c */
 	struct nego      nego;
 	bool             ms_kind, plain_ok, told_block;
+	bool             both, held;         /* media went both ways once; the peer holds */
+	struct attend   *attend;             /* attend.h: while it is with the attendant */
+	struct ask      *ask;                /* bridge.c: something is asked of the focus */
 	struct chat_leg *chat;               /* call_chat.c */
 	struct call_dial *dial;              /* call_out.c, while CALLING */
 	enum call_state  state;
@@ -90,6 +93,10 @@ void call_leave(struct call *c);                       /* out of it: c is gone *
 void call_attach(struct call *c);                      /* the leg's orders come to it */
 void call_keep(struct call *c);                        /* dialog state to the leg, for the focus */
 void call_expect_ack(struct call *c, struct sip_st *st);
+void call_filter(struct call *c);                      /* the leg's filters to the media */
+
+/* --- call_move.c: to a leg of another conference, same dialog. -EINVAL: not a call that can go */
+int call_move(struct call *c, struct leg *to, const char *contact);
 
 /* --- call_sdp.c: offers and answers */
 /* For an INVITE or UPDATE: makes the body of the 200 (c->local; *ctype NULL: none). False: refused and answered. */

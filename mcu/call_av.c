@@ -10,12 +10,10 @@
 #include "lib/base/mem.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/attend.h"
+#include "mcu/bridge.h"
 #include "mcu/pair.h"
 #include "mcu/uas.h"
-
-#define TONE_MUTED_HZ   350u
-#define TONE_UNMUTED_HZ 700u
-#define TONE_MS         150u
 
 /* --- media */
 
@@ -33,7 +31,7 @@ static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
 		break;
 	case MLEG_DTMF:
 		trace_add(call_id(c), "DTMF");
-		leg_digit(c->leg, v, ev_now_ms(c->uas->app->loop));
+		bridge_digit(c, (char)v);
 		break;
 	case MLEG_IDLE:
 		if (c->nego.set.recv || !c->se.interval_s)     /* on hold a refreshed session is life enough */
@@ -51,7 +49,7 @@ static void on_media(struct mleg *ml, enum mleg_event ev, int v, void *arg)
 static int start(struct call *c, struct conf *conf)
 {
 	c->told_block = c->leg->ingress_block;
-	return (c->leg->may_share ? mleg_alloc_shared : mleg_alloc)(&c->media, conf->room, call_id(c), on_media, c);
+	return (c->leg->may_share && !conf->attendant ? mleg_alloc_shared : mleg_alloc)(&c->media, conf->room, call_id(c), on_media, c);
 }
 
 static void stop(struct call *c)
@@ -65,9 +63,9 @@ static void filter(struct call *c)
 
 	if (!c->media)
 		return;
-	mleg_mute(c->media, l->ingress_block, l->egress_block);
+	mleg_mute(c->media, l->ingress_block || c->held, l->egress_block);
 	if (c->told_block != l->ingress_block && c->state != CALL_CALLING)
-		mleg_tone(c->media, l->ingress_block ? TONE_MUTED_HZ : TONE_UNMUTED_HZ, TONE_MS);
+		bridge_muted(c);
 	c->told_block = l->ingress_block;
 	trace_add(call_id(c), "filters: in %s, out %s", l->ingress_block ? "block" : "unblock",
 		  l->egress_block ? "block" : "unblock");
@@ -75,7 +73,10 @@ static void filter(struct call *c)
 
 static void up(struct call *c)
 {
-	(void)c;
+	const struct user *u = c->leg->user;
+
+	if (u && u->conf->attendant && attend_start(&c->attend, c))
+		log_warn(leg, "call %s: out of memory for the attendant", call_id(c));
 }
 
 static bool is_ms_kind(const struct sip_msg *m)
@@ -157,6 +158,14 @@ static void forget_offer(struct call *c)
 	now(c, NEGO_OK);
 }
 
+/* A phone that holds goes from both ways to one, its own: what it sends then is its music, which nobody wants to hear. One
+ * that only ever sends is a source of sound like any other. */
+static void hold(struct call *c)
+{
+	c->both |= c->nego.peer_dir == SDP_SENDRECV;
+	c->held  = c->both && c->nego.peer_dir == SDP_SENDONLY;
+}
+
 static void apply(struct call *c)
 {
 	const struct nego *n = &c->nego;
@@ -164,7 +173,8 @@ static void apply(struct call *c)
 
 	if (err)
 		log_warn(leg, "call %s: media engine: %s", call_id(c), strerror(-err));
-	mleg_mute(c->media, c->leg->ingress_block, c->leg->egress_block);
+	hold(c);
+	mleg_mute(c->media, c->leg->ingress_block || c->held, c->leg->egress_block);
 	leg_direction(c->leg, n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_SENDONLY,
 		      n->peer_dir == SDP_SENDRECV || n->peer_dir == SDP_RECVONLY);
 	trace_add(call_id(c), "media: codec %d, %s, %s, ours %s, peer %s", n->set.codec,
@@ -199,7 +209,7 @@ static void on_info(struct call *c, struct sip_st *st, const struct sip_msg *m)
 	}
 	sip_reply(st, &(struct sip_reply){ .code = 200 });
 	if (digit)
-		leg_digit(c->leg, digit, ev_now_ms(c->uas->app->loop));
+		bridge_digit(c, (char)digit);
 }
 
 static bool request(struct call *c, struct sip_st *st, const struct sip_msg *m)

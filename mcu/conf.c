@@ -119,7 +119,8 @@ static int conf_alloc(struct conf **cp, struct conf_set *s, const struct conf_pr
 	c->epoch      = prm->epoch;
 	c->locked     = prm->locked;
 	c->max_legs   = prm->max_legs;
-	c->tones      = s->tones;
+	c->attendant  = prm->attendant;
+	c->tones      = s->tones && !prm->attendant;
 	if (c->key && c->id && c->org && c->domain && c->focus_uri && c->mcu_uri && c->subject && c->notify_url)
 		err = report_alloc(&c->report);
 	if (!err)
@@ -407,6 +408,8 @@ int conf_expect(struct leg **lp, struct conf *c, const struct expect_prm *prm)
 		return err;
 	}
 	l->any_media  = prm->any_media;
+	if (c->attendant)
+		l->ingress_block = l->egress_block = true;       /* callers are strangers to each other */
 	l->awaited    = true;
 	l->awaited_ms = now;
 	*lp = l;

@@ -61,6 +61,8 @@ struct conf {
 	char            *id, *org, *domain, *focus_uri, *mcu_uri, *subject, *notify_url;
 	uint64_t         epoch;
 	bool             locked, tones;
+	bool             attendant;          /* each of its callers is alone with the attendant (attend.h) */
+	bool             music;              /* somebody is alone and hears it (bridge.c) */
 	unsigned         nlegs, max_legs;    /* max 0: no bound of its own */
 	struct mroom    *room;               /* audio-video, else NULL */
 	struct chat_room *chat;              /* chat, else NULL */
@@ -74,7 +76,7 @@ struct conf_prm {
 	struct str  org, domain, id;         /* of its URIs */
 	const char *focus_uri, *mcu_uri, *subject, *notify_url;
 	uint64_t    epoch;
-	bool        locked;
+	bool        locked, attendant;
 	unsigned    max_legs;
 };
 /* -EEXIST: already here with this or a later epoch (*cp is it); -EBUSY at the bound or draining. An older one of the

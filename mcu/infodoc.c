@@ -43,6 +43,7 @@ static void endpoint(struct c3p_endpoint *e, const struct leg *l)
 		.joining_when   = l->when,
 		.leg            = l->kept,
 		.talking        = l->talking,
+		.hand           = l->hand,
 		.nmedia         = 1,
 	};
 	e->media[0] = (struct c3p_media){

@@ -10,8 +10,6 @@
 #include "mcu/conf.h"
 #include "mcu/rules.h"
 
-#define STAR_MS 3000u
-
 static const struct { const char *text, *method; } ends[LEG_NENDS] = {
 #define X(name, text, method) [LEG_END_##name] = { text, method },
 	LEG_ENDS(X)
@@ -191,15 +189,21 @@ void leg_filter(struct leg *l, bool ingress_block, bool egress_block)
 	changed(l, REPORT_STATE);
 }
 
-void leg_digit(struct leg *l, int digit, uint64_t now_ms)
+bool leg_self_mute(struct leg *l)
 {
-	bool star = l->star_ms && now_ms - l->star_ms <= STAR_MS;
-
-	l->star_ms = digit == '*' ? now_ms : 0;
-	if (!star || digit != '6' || (l->ingress_block && !rules_may_own(l)))
-		return;
+	if (l->ingress_block && !rules_may_own(l))
+		return false;
 	l->ingress_by_rule = false;
 	leg_filter(l, !l->ingress_block, l->egress_block);
+	return true;
+}
+
+void leg_hand(struct leg *l, bool up)
+{
+	if (l->hand == up)
+		return;
+	l->hand = up;
+	changed(l, REPORT_STATE);
 }
 
 void leg_roster_dir(const struct leg *l, bool *sends, bool *receives)

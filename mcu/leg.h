@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include "lib/base/str.h"
+#include "mcu/keys.h"
 
 struct leg;
 struct user;
@@ -26,6 +27,8 @@ struct conf;
 	X(TIMER,    "the session was not refreshed",       "failed") \
 	X(NO_ACK,   "the answer was not acknowledged",     "failed") \
 	X(REPLACED, "another call of the same endpoint",   "departed") \
+	X(MOVED,    "went on to another conference",       "departed") \
+	X(ATTENDANT, "the attendant ended the call",       "departed") \
 	X(REFUSED,  "the call was refused",                "failed") \
 	X(UNANSWERED, "the call to it was not answered",   "failed") \
 	X(NO_SHOW,  "announced, but no call came",         "failed") \
@@ -61,7 +64,10 @@ struct leg {
 	bool         peer_send, peer_recv;   /* what his SDP says: hold */
 	bool         talking;
 	bool         awaited;                /* a ticket for it is out */
-	uint64_t     awaited_ms, star_ms;    /* since when; time of the last `*` */
+	uint64_t     awaited_ms;             /* since when */
+	struct keys_in keys;                 /* bridge.h: what he has pressed */
+	int8_t       volume_db;              /* of what he hears */
+	bool         hand, alone;            /* his hand is up; he hears music */
 	const struct leg_ops *ops;
 	void        *call;
 	TAILQ_ENTRY(leg) te;                 /* of its user */
@@ -81,8 +87,8 @@ void leg_talk(struct leg *l, bool talking);
 int  leg_set_role(struct leg *l, const char *role);
 bool leg_shown(const struct leg *l);                   /* in the roster */
 void leg_filter(struct leg *l, bool ingress_block, bool egress_block);
-/* A digit: `*6` within three seconds toggles the participant's own ingress filter. */
-void leg_digit(struct leg *l, int digit, uint64_t now_ms);
+bool leg_self_mute(struct leg *l);                     /* toggles his own ingress filter; false: he may not lift it */
+void leg_hand(struct leg *l, bool up);
 /* What the roster shows: the media direction as the participant has it. */
 void leg_roster_dir(const struct leg *l, bool *sends, bool *receives);
 

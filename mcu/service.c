@@ -3,6 +3,7 @@
 #include <errno.h>
 #include "lib/base/mem.h"
 #include "mcu/app.h"
+#include "mcu/bridge.h"
 #include "mcu/call.h"
 #include "mcu/factory.h"
 #include "mcu/notify.h"
@@ -41,6 +42,7 @@ int services_check(const char *types)
 static void on_changed(struct conf *c, void *arg)
 {
 	(void)arg;
+	bridge_changed(c);
 	notify_changed(c);
 }
 

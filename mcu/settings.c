@@ -47,6 +47,13 @@ const struct cfg_key settings_keys[] = {
 		"Whose order decides about the codec: offerer or ours"),
 	CFG_INT("media", "opus_bitrate", S, opus_bitrate, "0", 0, 510000, "Opus bit rate, bit/s; 0: default"),
 	CFG_BOOL("media", "tones", S, tones, "yes", "Tones when somebody joins or leaves"),
+	CFG_STR("prompts", "language", S, prompts_language, "en", "Language of what callers are told, a directory of recordings; empty: tones only"),
+	CFG_STR("prompts", "dir", S, prompts_dir, "",
+		"Own recordings, LANGUAGE/NAME.wav or NAME.wav, before those installed; empty: none"),
+	CFG_BOOL("prompts", "music", S, music, "yes", "Who is alone in a conference hears so, and music"),
+#define X(id, name, dflt, text) CFG_STR("keys", #name, S, key_##name, dflt, text),
+	KEY_CMDS(X)
+#undef X
 	CFG_INT("chat", "max_bytes", S, chat_bytes, "65536", 1000, 200000, "Largest message, bytes"),
 	CFG_INT("chat", "queue", S, chat_queue, "64", 1, 10000, "Messages that may wait for one recipient"),
 	CFG_INT("chat", "rate", S, chat_rate, "20", 0, 10000, "Messages a second of one author in the long run; 0: no bound"),
@@ -91,6 +98,24 @@ int settings_policy(const struct settings *s, struct nego_policy *p)
 	while (!err && !str_empty(rest))
 		err = codec_add(p, str_trim(str_cut(&rest, ',')));
 	return err || !p->ncodecs ? -EINVAL : 0;
+}
+
+int settings_keys_of(const struct settings *s, struct keys *k, enum key_cmd *wrong)
+{
+	const char *const seqs[KEY_N] = {
+#define X(id, name, dflt, text) [KEY_##id] = s->key_##name,
+		KEY_CMDS(X)
+#undef X
+	};
+
+	memset(k, 0, sizeof(*k));
+	for (unsigned i = 1; i < KEY_N; i++)
+		if (keys_set(k, (enum key_cmd)i, seqs[i])) {
+			*wrong = (enum key_cmd)i;
+			return -EINVAL;
+		}
+	*wrong = keys_clash(k);
+	return *wrong == KEY_NONE ? 0 : -EEXIST;
 }
 
 static bool numeric(const char *ip)
@@ -173,11 +198,24 @@ static unsigned check_urls(const struct settings *s, const char *file)
 	return faults;
 }
 
+static unsigned check_keys(const struct settings *s, const char *file)
+{
+	enum key_cmd wrong;
+	struct keys k;
+	int err = settings_keys_of(s, &k, &wrong);
+
+	if (err == -EINVAL)
+		opts_fault(file, "keys", keys_name(wrong), "must be * or # and one to five keys behind it, or empty");
+	else if (err)
+		opts_fault(file, "keys", keys_name(wrong), "'%s' begins with the keys of another command", k.seq[wrong]);
+	return err != 0;
+}
+
 unsigned settings_check(const void *cfg, const char *file)
 {
 	const struct settings *s = cfg;
 	struct nego_policy p;
-	unsigned faults = check_addresses(s, file) + check_files(s, file) + check_urls(s, file);
+	unsigned faults = check_addresses(s, file) + check_files(s, file) + check_urls(s, file) + check_keys(s, file);
 
 	if (!*s->node || !*s->domain) {
 		opts_fault(file, "mcu", *s->node ? "domain" : "node", "must not be empty");

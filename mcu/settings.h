@@ -4,6 +4,7 @@
 #define MCU_SETTINGS_H
 #include <stdbool.h>
 #include "lib/base/cfg.h"
+#include "mcu/keys.h"
 #include "mcu/nego.h"
 
 struct settings {
@@ -15,12 +16,17 @@ struct settings {
 	long  sip_port, http_port, metrics_port, port_min, port_max, workers, idle_s, mix_max, ptime_ms, opus_bitrate;
 	long  conferences, users, session_s, min_se_s;
 	long  chat_bytes, chat_queue, chat_rate, chat_burst, chat_probe_s;
-	bool  tones, chat_report_all;
+	bool  tones, music, chat_report_all;
+	char *prompts_language, *prompts_dir;
+#define X(id, name, dflt, text) char *key_##name;
+	KEY_CMDS(X)
+#undef X
 };
 extern const struct cfg_key settings_keys[];
 
 unsigned settings_check(const void *cfg, const char *file);            /* opts_check_cb */
 int      settings_policy(const struct settings *s, struct nego_policy *p);   /* -EINVAL: an unknown codec */
+int      settings_keys_of(const struct settings *s, struct keys *k, enum key_cmd *wrong);   /* -EINVAL, -EEXIST: two clash */
 char    *settings_http_url(const struct settings *s, unsigned port, const char *path);   /* new reference */
 
 #endif

@@ -66,6 +66,7 @@ def _wishes(p):
     p.add_argument("--user-media", choices=("srtp", "any"), help="may users send plain RTP? (default srtp: no)")
     p.add_argument("--clients", type=int, metavar="N", help=f"size memory and file limits for N clients (default {DEFAULTS['clients']})")
     p.add_argument("--media-ports", type=int, metavar="N", help=f"UDP ports for media (default {DEFAULTS['media_ports']}); half are the mcu's")
+    p.add_argument("--prompts", metavar="LANG", help="language of what callers are told (default en); none: tones only")
     p.add_argument("--no-rtpengine", action="store_true", default=None, help="no media relay: no browsers, no phones behind NAT")
     p.add_argument("--log", metavar="LEVEL", help="log level of the parts: debug, info, warn, error")
 
@@ -150,7 +151,8 @@ def layout_for(a):
             raise
         conf, fresh = {}, True
     for key, value in (("base", a.ports), ("bind", a.bind), ("domain", a.domain), ("clients", a.clients),
-                       ("media_ports", a.media_ports), ("user_media", a.user_media), ("log_level", a.log)):
+                       ("media_ports", a.media_ports), ("user_media", a.user_media), ("log_level", a.log),
+                       ("prompts", a.prompts)):
         if value is not None:
             conf[key] = value
     if a.no_rtpengine:

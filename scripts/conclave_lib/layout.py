@@ -17,11 +17,12 @@ PORTS = ("sip", "tls", "wss", "peer", "edge_metrics", "focus_sip", "focus_http",
          "mcu_metrics", "ng", "ng_cli", "ng_metrics", "schedule")
 FIRST_MEDIA_PORT = 20
 PARTS = ("rtpengine", "kamailio", "focusd", "mcu")
-SUBDIRS = ("etc", "etc/policy.d", "ca", "ca/federation", "certs", "db", "log", "run")
+SUBDIRS = ("etc", "etc/policy.d", "etc/prompts", "ca", "ca/federation", "certs", "db", "log", "run")
 # Everything kept in conclave.json, and its default for a new group.
 DEFAULTS = {
     "base": 15060, "bind": "127.0.0.1", "domain": "conclave.test", "users": [], "rooms": [], "trunks": [], "clients": 200,
     "media_ports": 400, "rtpengine": True, "user_media": "srtp", "federated": {}, "log_level": "info",
+    "prompts": "en",
 }
 
 
@@ -132,6 +133,8 @@ class Layout:
             raise Problem("--media-ports: at least 40")
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", self.domain):
             raise Problem(f"--domain {self.domain!r} is no domain name in small letters")
+        if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})?", self.conf["prompts"]):
+            raise Problem(f"--prompts {self.conf['prompts']!r}: say a language like en, or none")
         for room in self.conf["rooms"]:
             if not re.fullmatch(r"[a-z0-9._+-]{1,60}", room):
                 raise Problem(f"room {room!r}: use small letters, digits, dot, dash, underscore, plus")
