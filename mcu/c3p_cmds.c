@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/c3p/uri.h"
+#include "mcu/bridge.h"
 #include "mcu/c3p_cmds.h"
 #include "mcu/factory.h"
 #include "mcu/infodoc.h"
@@ -46,6 +47,7 @@ static const char *conf_prm(struct conf_prm *p, const struct c3p_call *k, const 
 		.notify_url = c3p_text_of(info, "notifyUrl"),
 		.locked     = c3p_is_true(c3p_text_of(xml_child(info, NULL, "conference-state"), "locked")),
 		.max_legs   = limit_of(info),
+		.attendant  = xml_child(info, C3P_NS_OC, "attendant") != NULL,
 	};
 	if (!p->notify_url)
 		p->notify_url = c3p_text_of(rq->cmd, "notifyUrl");
@@ -92,6 +94,7 @@ static const char *on_add_conference(struct c3p_call *k)
 	}
 	if (err)
 		return err == -EBUSY || err == -ENOMEM ? "serverBusy" : "otherFailure";
+	bridge_chimes(k->conf, k->app);
 	factory_changed(k->svc->factory);
 	return NULL;
 }
@@ -117,7 +120,10 @@ static const char *on_lock(struct c3p_call *k)
 
 	if (!v)
 		return "requestMalformed";
-	conf_lock(k->conf, c3p_is_true(v));
+	if (k->conf->locked != c3p_is_true(v)) {
+		conf_lock(k->conf, c3p_is_true(v));
+		bridge_locked(k->conf, k->app);
+	}
 	return NULL;
 }
 
@@ -197,6 +203,8 @@ static const char *on_add_user(struct c3p_call *k)
 
 	if (!reason && cstr_ieq(e.joining_method, "dialed-out"))
 		return c3p_dial_out(k, &p, &e);
+	if (!reason && xml_child(k->rq->cmd, C3P_NS_OC, "move"))
+		return c3p_move(k, &p, xml_child(k->rq->cmd, C3P_NS_OC, "move"));
 	if (!reason && (!p.ticket || !*p.ticket || !p.call_id || !*p.call_id))
 		reason = "requestMalformed";
 	if (reason)

@@ -8,6 +8,9 @@
 /* --- c3p_dial.c */
 const char *c3p_dial_out(struct c3p_call *k, const struct expect_prm *p, const struct c3p_endpoint *e);
 
+/* --- c3p_move.c */
+const char *c3p_move(struct c3p_call *k, const struct expect_prm *p, const struct xml_node *n);
+
 /* --- c3p_media.c: c3p_cmd_cb */
 const char *c3p_modify_media(struct c3p_call *k);
 const char *c3p_add_media(struct c3p_call *k);
