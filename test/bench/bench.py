@@ -3,8 +3,9 @@
 """make bench: figures as ratios against references that run beside what is measured.
 
   bench.py quick       about a minute: two media profiles, a few joins
-  bench.py full        below eight minutes: all media profiles, joins
-  bench.py media|joins one half of full
+  bench.py full        below twelve minutes: all media profiles, joins, c3p, notify
+  bench.py media|joins|c3p|notify
+                       one part of full: c3p is CPU for each SERVICE and INFO, notify a join in conferences of up to 5,000 subscriptions
   bench.py capacity    the largest room of good quality on one core
 
 Prints tables; build/bench/<name>.json holds every single run.
@@ -45,10 +46,12 @@ def write(name, head, data):
 
 def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else "full"
-    if mode not in ("quick", "full", "media", "joins", "capacity"):
+    if mode not in ("quick", "full", "media", "joins", "c3p", "notify", "capacity"):
         sys.exit(__doc__)
+    import commands
     import joins
     import media
+    import notify
     head, began = header(mode), time.monotonic()
     print(f"{head['cpu']}, {head['cores']} cores, Linux {head['kernel']}; load average before: {head['loadavg_before']}")
     if head["loadavg_before"] > 0.5:
@@ -59,6 +62,10 @@ def main():
         write("media", head, media.run(OUT, mode == "quick"))
     if mode in ("quick", "full", "joins"):
         write("joins", head, joins.run(BUILD, mode == "quick"))
+    if mode in ("quick", "full", "c3p"):
+        write("c3p", head, commands.run(BUILD, mode == "quick"))
+    if mode in ("full", "notify"):
+        write("notify", head, notify.run(BUILD, mode == "quick"))
     print(f"\n{time.monotonic() - began:.0f} s; load average now {loadavg()}; every run: {OUT}/*.json")
 
 

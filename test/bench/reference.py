@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reference for joins: Kamailio as a bare relay (reference/kamailio.cfg) and a responder that answers at once.
 
-The responder gives what the real servers gave (bodies of the same size): 200 to INVITE, 200 and a NOTIFY to SUBSCRIBE.
+The responder gives what the real servers gave (bodies of the same size): 200 to INVITE, SERVICE and INFO, 200 and a NOTIFY to
+SUBSCRIBE; OPTIONS makes it notify all subscriptions.
 With challenge=True it asks for a digest as the real edge does, once for each of the two, and the relay carries that too.
 """
 import contextlib
@@ -57,6 +58,7 @@ def stream_messages(sock):
 class Responder:
     def __init__(self, cert, key, answer, document, challenge):
         self.answer, self.document, self.challenge = answer, document, challenge
+        self.subscribed, self.cseq, self.on_command = [], 1, None    # None: the answer to INVITE
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ctx.load_cert_chain(cert, key)
         self.ctx, self.listener = ctx, socket.create_server(("127.0.0.1", 0))
@@ -86,7 +88,13 @@ class Responder:
         if m.method == "INVITE":
             return [self.reply(m, 200, me + [("Content-Type", "application/cccp+xml")], self.answer)]
         if m.method == "SUBSCRIBE":
+            self.subscribed.append(m)
             return [self.reply(m, 200, me + [("Expires", "3600")]), self.notify(m, me)]
+        if m.method == "OPTIONS":                # all subscriptions are notified on this connection
+            self.cseq += 1
+            return [self.reply(m, 200), *(self.notify(x, me, self.cseq) for x in self.subscribed)]
+        if m.method in ("SERVICE", "INFO"):
+            return [self.reply(m, 200, [("Content-Type", "application/cccp+xml")], self.on_command or self.answer)]
         return [self.reply(m, 200)]
 
     @staticmethod
@@ -95,12 +103,12 @@ class Responder:
                 if n.lower() in ("via", "from", "to", "call-id", "cseq", "record-route")]
         return Msg(f"SIP/2.0 {code} {'OK' if code == 200 else 'Challenge'}", keep + list(headers), body)
 
-    def notify(self, m, me):
+    def notify(self, m, me, cseq=1):
         routes = [("Route", r) for r in m.all("Record-Route")]
         return Msg(f"NOTIFY {m.contact} SIP/2.0", [
-            ("Via", f"SIP/2.0/TLS 127.0.0.1:{self.port};branch=z9hG4bKn{m.branch[-12:]}")] + routes + [
+            ("Via", f"SIP/2.0/TLS 127.0.0.1:{self.port};branch=z9hG4bKn{cseq}{m.branch[-12:]}")] + routes + [
             ("Max-Forwards", "70"), ("From", m.get("To") + ";tag=responder"), ("To", m.get("From")), ("Call-ID", m.get("Call-ID")),
-            ("CSeq", "1 NOTIFY"), ("Event", "conference"), ("Subscription-State", "active;expires=3600"),
+            ("CSeq", f"{cseq} NOTIFY"), ("Event", "conference"), ("Subscription-State", "active;expires=3600"),
             ("Content-Type", "application/conference-info+xml")] + me, self.document)
 
     def close(self):
