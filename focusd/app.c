@@ -6,6 +6,7 @@
 #include <time.h>
 #include "focusd/c3phttp.h"
 #include "focusd/factory.h"
+#include "focusd/farewell.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
 #include "focusd/notify.h"
@@ -254,6 +255,7 @@ void app_stop(struct app *a)
 	announce_stop();
 	sweep_stop(a);
 	say_stop();
+	farewell_stop();
 	tmr_fini(&a->announce);
 	a->admin   = mem_deref(a->admin);
 	a->http    = mem_deref(a->http);

@@ -2,6 +2,7 @@
 /* join.c - INVITE to the focus with addUser: admits the user and makes the focus dialog (docs/c3p.md, join) */
 #include <errno.h>
 #include <stdio.h>
+#include "focusd/farewell.h"
 #include "focusd/life.h"
 #include "focusd/passcode.h"
 #include "focusd/policy.h"
@@ -120,7 +121,7 @@ static void replace_old(struct uas_req *rq, struct user *u, const char *endpoint
 	if (!old)
 		return;
 	if (old->dlg)
-		say_later(rq->app, old->dlg, "BYE", NULL, NULL, STR_NULL);
+		farewell(rq->app, old->dlg);
 	endpoint_remove(&rq->app->confs, old, true);
 }
 

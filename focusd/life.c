@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* life.c - see life.h */
-#include "focusd/answer.h"
+#include "focusd/farewell.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/notify.h"
@@ -15,7 +15,7 @@ void life_review(struct app *a, struct conf *c)
 static void bye(struct app *a, const struct endpoint *e)
 {
 	if (e->dlg)
-		say_later(a, e->dlg, "BYE", NULL, NULL, STR_NULL);
+		farewell(a, e->dlg);
 }
 
 void life_focus_gone(struct app *a, struct endpoint *e, bool say_bye)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "focusd/app.h"
 #include "focusd/factory.h"
+#include "focusd/farewell.h"
 #include "focusd/notify.h"
 #include "focusd/store.h"
 #include "lib/base/buf.h"
@@ -259,7 +260,7 @@ static void on_dlg_destroy(void *arg)
 		mem_deref(strs[i]);
 }
 
-static struct sip_dlg *load_dlg(const struct store_val *v)
+struct sip_dlg *persist_dlg(const struct store_val *v)
 {
 	struct sip_dlg *d = mem_zalloc(sizeof(*d), on_dlg_destroy);
 
@@ -320,7 +321,7 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	if (err)
 		return -ENOMEM;
 	if (v[6].s && v[7].s) {
-		d = load_dlg(&v[6]);
+		d = persist_dlg(&v[6]);
 		if (!d)
 			return -ENOMEM;
 		endpoint_bind(&l->a->confs, e, d, d->local_tag);
@@ -340,7 +341,7 @@ static int load_sub(int64_t id, const struct store_val *v, unsigned n, void *arg
 	(void)n;
 	if (!prm.conf || !v[2].s || !v[3].s)
 		return 0;
-	prm.dlg = load_dlg(&v[2]);
+	prm.dlg = persist_dlg(&v[2]);
 	if (!prm.dlg)
 		return -ENOMEM;
 	prm.local_tag = prm.dlg->local_tag;
@@ -386,14 +387,14 @@ static void settle(struct app *a)
 
 int persist_load(struct app *a)
 {
-	static store_row_cb *const cbs[STORE_NTABLES] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
+	static store_row_cb *const cbs[STORE_BYE] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
 							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub, [STORE_MCU] = load_mcu };
 	struct load l = { .a = a };
 	struct idmap *m, *tmp;
 	int err = 0;
 
 	a->loading = true;
-	for (unsigned t = 0; t < STORE_NTABLES && !err; t++)
+	for (unsigned t = 0; t < STORE_BYE && !err; t++)
 		err = store_load(a->store, t, cbs[t], &l);
 	HASH_ITER(hh, l.ids, m, tmp) {
 		HASH_DEL(l.ids, m);
@@ -403,6 +404,8 @@ int persist_load(struct app *a)
 	if (l.max_id >= a->confs.next_id)
 		a->confs.next_id = l.max_id + 1;
 	a->loading = false;
+	if (!err)
+		err = store_load(a->store, STORE_BYE, farewell_on_row, a);
 	if (!err)
 		log_info(store, "%u conferences (%u active) and %u users read", a->confs.nconf, a->confs.nactive, a->confs.nusers);
 	return err;

@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include "lib/ev/ev.h"
 
-enum store_table { STORE_CONF, STORE_USER, STORE_ENDPOINT, STORE_SUB, STORE_MCU, STORE_NTABLES };
+enum store_table { STORE_CONF, STORE_USER, STORE_ENDPOINT, STORE_SUB, STORE_MCU, STORE_BYE, STORE_NTABLES };
 #define STORE_MAX_COLS 40
 
 struct store_val {

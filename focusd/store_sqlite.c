@@ -27,6 +27,7 @@ static const struct { const char *name, *cols; } tables[STORE_NTABLES] = {
 		"conf,user_entity,call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,route,cseq_ceiling,remote_cseq,"
 		"expires_at_s,flags,own_version,event_id" },
 	[STORE_MCU] = { "mcu", "node,type,instance,url,contact,max_conferences,max_users" },
+	[STORE_BYE] = { "bye", "call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,route,local_cseq,remote_cseq" },
 };
 
 struct store_db {

@@ -285,6 +285,32 @@ static void a_shutdown_answers_what_waits_and_leaves_nothing(void **state)
 	assert_null(user_find(the_conf(), "sip:" ALICE));
 }
 
+static void a_bye_without_an_answer_is_said_again_by_the_next_process_and_no_more(void **state)
+{
+	struct dlg bob;
+	unsigned cseq;
+
+	(void)state;
+	schedule(POLICY_OPEN);
+	join(ALICE, "{a}");
+	bob = join(BOB, "{b}");
+	pass(100);
+	life_eject(&app, user_find(the_conf(), "sip:" BOB));
+	app_off();                               /* written and sent; nobody is left to hear the answer */
+	wait_for(&bob, 1);
+	assert_string_equal(last_for(&bob)->method, "BYE");
+	cseq = last_for(&bob)->cseq;
+	app_on();
+	wait_for(&bob, 2);
+	assert_string_equal(last_for(&bob)->method, "BYE");
+	assert_true(last_for(&bob)->cseq > cseq);
+	assert_null(user_find(the_conf(), "sip:" BOB));
+	pass(100);                               /* the answer */
+	restart();
+	pass(300);
+	assert_int_equal(count_for(&bob), 2);
+}
+
 static void requests_that_nobody_answers_end_with_the_daemon(void **state)
 {
 	struct dlg d;
@@ -328,6 +354,7 @@ int main(void)
 		T(a_leg_whose_focus_dialog_is_gone_ends_after_a_restart_too), T(a_join_that_cannot_be_written_is_503_and_never_was),
 		T(calls_under_way_survive_a_failed_commit), T(a_subscription_that_was_ending_lives_on_when_its_end_was_not_written),
 		T(a_shutdown_answers_what_waits_and_leaves_nothing), T(requests_that_nobody_answers_end_with_the_daemon),
+		T(a_bye_without_an_answer_is_said_again_by_the_next_process_and_no_more),
 		cmocka_unit_test(times_are_read_strictly_and_written_as_read),
 	};
 
