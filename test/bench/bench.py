@@ -6,6 +6,7 @@
   bench.py full        below twelve minutes: all media profiles, joins, c3p, notify
   bench.py media|joins|c3p|notify
                        one part of full: c3p is CPU for each SERVICE and INFO, notify a join in conferences of up to 5,000 subscriptions
+  bench.py sound       what a listener hears, against the ideal: two minutes, tables and plots (sound-*.png, *.svg); not part of full
   bench.py capacity    the largest room of good quality on one core
 
 Prints tables; build/bench/<name>.json holds every single run.
@@ -46,7 +47,7 @@ def write(name, head, data):
 
 def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else "full"
-    if mode not in ("quick", "full", "media", "joins", "c3p", "notify", "capacity"):
+    if mode not in ("quick", "full", "media", "joins", "c3p", "notify", "capacity", "sound"):
         sys.exit(__doc__)
     import commands
     import joins
@@ -56,6 +57,9 @@ def main():
     print(f"{head['cpu']}, {head['cores']} cores, Linux {head['kernel']}; load average before: {head['loadavg_before']}")
     if head["loadavg_before"] > 0.5:
         print("The machine is not idle: figures are worth less, ratios less than figures suggest.")
+    if mode == "sound":
+        import sound
+        write("sound", head, sound.run(OUT, OUT / "sound"))
     if mode == "capacity":
         write("capacity", head, media.capacity(OUT))
     if mode in ("quick", "full", "media"):
