@@ -263,7 +263,8 @@ void uas_on_request(struct sip_st *st, const struct sip_msg *m, void *arg)
 		trace_add(call_id, STR_FMT " " STR_FMT, STR_ARG(method), STR_ARG(sip_msg_ruri(m)));
 	mem_deref(call_id);
 	if (str_eq(method, STR("OPTIONS")) && str_empty(sip_msg_to_tag(m))) {
-		on_options(&rq);                 /* the edge's probe bears no identity */
+		if (require_ok(&rq))             /* the edge's probe bears no identity */
+			on_options(&rq);
 		return;
 	}
 	err = caller_decode(&rq.caller, m);

@@ -33,7 +33,7 @@ function M.check(R)
 	if KSR.pv.geti("$ml") > MAX_BYTES then
 		return reply.refuse(513, "Message Too Large", "too-large")
 	end
-	if KSR.sanity.sanity_check(17895, 7) < 0 then
+	if KSR.sanity.sanity_check(18407, 7) < 0 then
 		return reply.drop("malformed")          -- sanity has answered
 	end
 	if KSR.maxfwd.process_maxfwd(20) < 0 then
