@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include "focusd/attendant.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
@@ -108,7 +109,7 @@ static json_t *conf_summary(const struct conf *c)
 
 	for (const struct user *u = c->users; u; u = u->hh.next)
 		n += user_visible(u);
-	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "uri",
+	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "number", c->number, "uri",
 			 c->focus_uri, "subject", c->subject, "policy", conf_policy_names[c->policy], "active", c->active, "locked",
 			 c->locked, "users", (int)n, "subscriptions", (int)c->nsubs, "version", (json_int_t)c->version, "mcu",
 			 c->mcu[SESSION_AV].state == CONF_MCU_READY ? c->mcu[SESSION_AV].node : NULL, "organizer", c->organizer, "trunk", c->trunk_ok, "pin",
@@ -121,7 +122,8 @@ static json_t *on_list(struct app *a, const json_t *in)
 
 	(void)in;
 	for (const struct conf *c = a->confs.by_key; c; c = c->hh.next)
-		json_array_append_new(list, conf_summary(c));
+		if (!attendant_is(c))
+			json_array_append_new(list, conf_summary(c));
 	return json_pack("{s:b,s:o}", "ok", 1, "conferences", list);
 }
 
@@ -133,9 +135,9 @@ static json_t *endpoint_json(const struct endpoint *e)
 		json_array_append_new(media, json_pack("{s:s,s:s,s:s*,s:b,s:b}", "id", e->media[i].id, "type", e->media[i].type, "status",
 						       e->media[i].status, "muted", e->media[i].in_blocked, "deaf",
 						       e->media[i].out_blocked));
-	return json_pack("{s:s,s:s,s:s,s:b,s:s*,s:s*,s:o}", "entity", e->entity, "session",
+	return json_pack("{s:s,s:s,s:s,s:b,s:b,s:s*,s:s*,s:o}", "entity", e->entity, "session",
 			 conf_session_names[e->session], "status", ep_status_names[e->status], "talking",
-			 e->talking, "joined", e->joined, "call_id", e->dlg ? NULL : e->call_id, "media", media);
+			 e->talking, "hand", e->hand, "joined", e->joined, "call_id", e->dlg ? NULL : e->call_id, "media", media);
 }
 
 static json_t *on_show(struct app *a, const json_t *in)
@@ -224,6 +226,8 @@ static json_t *on_add(struct app *a, const json_t *in)
 
 	if (!room_name_valid(name))
 		return error("a room's name has 1 to 64 letters, digits or -._+ (it is the user part of its address)");
+	if (attendant_reserved(org) || cstr_ieq(name, a->cfg.attendant_name))
+		return error("this name is the attendant's ([attendant] name of focusd's configuration)");
 	if (*org && !room_name_valid(org))
 		return error("an organizer is the user part of an address: 1 to 64 letters, digits or -._+");
 	if (policy < 0)
@@ -244,7 +248,8 @@ static json_t *on_add(struct app *a, const json_t *in)
 	}
 	c->updated_s = app_wall_s();
 	log_info(admin, "room %s added: %s", name, c->focus_uri);
-	return json_pack("{s:b,s:s,s:s,s:s}", "ok", 1, "name", c->name, "id", c->conf_id, "uri", c->focus_uri);
+	return json_pack("{s:b,s:s,s:s,s:s,s:s}", "ok", 1, "name", c->name, "id", c->conf_id, "number", c->number, "uri",
+			 c->focus_uri);
 }
 
 static json_t *on_end(struct app *a, struct conf *c, const json_t *in)

@@ -6,6 +6,7 @@
 #include <time.h>
 #include "focusd/c3phttp.h"
 #include "focusd/factory.h"
+#include "focusd/guess.h"
 #include "focusd/farewell.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
@@ -216,6 +217,8 @@ int app_start(struct app *a, char *err, size_t errsz)
 	mcunews_init();
 	rc = factory_alloc(&a->factory);
 	if (!rc)
+		rc = guesses_alloc(&a->guesses, (uint64_t)a->cfg.attendant_pause_s * 1000);
+	if (!rc)
 		rc = start_tls(a, err, errsz);
 	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]) && !rc; i++) {
 		rc = services[i].start(a);
@@ -269,6 +272,7 @@ void app_stop(struct app *a)
 	a->cms          = mem_deref(a->cms);
 	a->seal       = mem_deref(a->seal);
 	a->factory    = mem_deref(a->factory);
+	a->guesses    = mem_deref(a->guesses);
 	a->server_tls = mem_deref(a->server_tls);
 	a->client_tls = mem_deref(a->client_tls);
 	a->notify_url   = mem_deref(a->notify_url);

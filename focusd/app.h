@@ -17,6 +17,7 @@ struct factory;
 struct cms;
 struct sub;
 struct seal;
+struct guesses;
 
 struct app {
 	struct focusd_cfg  cfg;
@@ -27,6 +28,7 @@ struct app {
 	struct http_cli   *mcus;             /* HTTPS client towards the MCUs */
 	struct store      *store;
 	struct seal       *seal;             /* of pass codes, pin.c */
+	struct guesses    *guesses;          /* wrong numbers and pass codes, attendant.c */
 	struct factory    *factory;
 	struct jsonsock   *admin;
 	struct confs       confs;

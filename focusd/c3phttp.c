@@ -3,6 +3,7 @@
  *
  * TLS has checked that the peer is one of our servers; which role may send which command stands in the table.
  */
+#include "focusd/attendant.h"
 #include "focusd/c3phttp.h"
 #include "focusd/mcunews.h"
 #include "lib/base/log.h"
@@ -21,6 +22,8 @@ static const struct {
 	{ STR("/LiveServer/MCUFactory/"), "getMCU",        "focus.conclave.internal", factory_on_get_mcu },
 	{ STR("/LiveServer/Focus/"),      "notify",        "mcu.conclave.internal",   mcunews_on_notify },
 	{ STR("/LiveServer/Focus/"),      "getConference", "mcu.conclave.internal",   mcunews_on_get_conference },
+	{ STR("/LiveServer/Focus/"),      "enter",         "mcu.conclave.internal",   attendant_on_enter },
+	{ STR("/LiveServer/Focus/"),      "modifyConferenceLock", "mcu.conclave.internal", attendant_on_lock },
 };
 #define NSERVICES (sizeof(services) / sizeof(services[0]))
 

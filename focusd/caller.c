@@ -51,6 +51,20 @@ static char *make_instance(const struct sip_msg *m, const struct sip_addr *from)
 	return NULL;
 }
 
+/* The edge's Via stands first, the one that the edge got behind it, with `received` where that does not tell the truth. */
+static char *make_address(const struct sip_msg *m)
+{
+	struct str via = sip_msg_hdr(m, "Via", 1), params = via, v, host = str_trim(str_cut(&params, ';'));
+
+	if (sip_param(params, STR("received"), &v) && !str_empty(v))
+		return str_dup(v);
+	str_cut(&host, ' ');
+	host = str_trim(host);
+	if (!str_empty(host) && host.p[0] == '[')
+		return str_dup(str_cut(&host, ']'));
+	return str_empty(host) ? NULL : str_dup(str_cut(&host, ':'));
+}
+
 /* The domain that nobody is of: an anonymous caller does not take the name of somebody who is. */
 static bool nameless(struct str uri)
 {
@@ -88,6 +102,7 @@ int caller_decode(struct caller *c, const struct sip_msg *m)
 	}
 	c->display  = make_display(str_empty(h) ? NULL : &pai, &from);
 	c->instance = make_instance(m, &from);
+	c->address  = make_address(m);
 	c->timer    = sip_msg_has_token(m, "Supported", "timer");
 	if (c->display)
 		return 0;
@@ -100,6 +115,7 @@ void caller_fini(struct caller *c)
 	mem_deref(c->entity);
 	mem_deref(c->display);
 	mem_deref(c->instance);
+	mem_deref(c->address);
 	*c = (struct caller){ 0 };
 }
 

@@ -12,6 +12,7 @@ struct caller {
 	char       *entity;              /* sip:user@domain of the asserted identity; NULL for the anonymous */
 	char       *display;             /* of the asserted identity, else of From */
 	char       *instance;            /* +sip.instance, else the From's epid, else the Contact's address */
+	char       *address;             /* where the edge got the request from; NULL: not told */
 	bool        plain_ok;            /* plain RTP allowed */
 	bool        udp;                 /* the client came by UDP */
 	bool        timer;               /* supports session timers */

@@ -17,6 +17,8 @@ struct focusd_cfg {
 	long  metrics_port;
 	char *schedule_bind, *schedule_cert, *schedule_key, *schedule_credentials;
 	long  schedule_port;
+	char *attendant_name;
+	long  attendant_wrong, attendant_pause_s;
 	long  grace_s, empty_s, focus_hold_s, pending_s, probe_s, max_users, max_conferences, default_expiry_s;
 	long  sub_default_s, sub_min_s, sub_max_s, session_s, pace_ms, doc_bytes, doc_udp_bytes;
 	char *mcu_types;

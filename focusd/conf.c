@@ -81,7 +81,7 @@ void conf_told(struct confs *cs, struct conf *c)
 static void on_destroy(void *arg)
 {
 	struct conf *c = arg;
-	char *const strs[] = { c->key, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->subject,
+	char *const strs[] = { c->key, c->number, c->organizer, c->domain, c->conf_id, c->name, c->focus_uri, c->subject,
 			       c->display, c->pin, c->access, c->filters, c->invited, c->types };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
@@ -133,6 +133,32 @@ static int fill(struct conf *c, const struct conf_prm *p)
 	return err ? -ENOMEM : 0;
 }
 
+struct conf *conf_find_number(const struct confs *cs, const char *number)
+{
+	struct conf *c;
+
+	HASH_FIND(hh_number, cs->by_number, number, strlen(number), c);
+	return c;
+}
+
+/* Seven digits at random: they tell nothing of each other, and those in use are few among those that could be. */
+static int make_number(struct confs *cs, struct conf *c, const char *wanted)
+{
+	char hex[9], text[16];
+
+	if (wanted && *wanted && !conf_find_number(cs, wanted))
+		return cstr_set(&c->number, wanted);
+	c->number_new = true;
+	for (unsigned i = 0; i < 1000; i++) {
+		if (str_random_hex(hex, 8))
+			return -ENOMEM;
+		snprintf(text, sizeof(text), "%lu", 1000000 + strtoul(hex, NULL, 16) % 9000000);
+		if (!conf_find_number(cs, text))
+			return cstr_set(&c->number, text);
+	}
+	return -ENOSPC;
+}
+
 int conf_add(struct conf **cp, struct confs *cs, const struct conf_prm *prm)
 {
 	struct conf *c;
@@ -145,7 +171,7 @@ int conf_add(struct conf **cp, struct confs *cs, const struct conf_prm *prm)
 		return -ENOMEM;
 	TAILQ_INIT(&c->changed_users);
 	TAILQ_INIT(&c->subs);
-	if (fill(c, prm)) {
+	if (fill(c, prm) || make_number(cs, c, prm->number)) {
 		mem_deref(c);
 		return -ENOMEM;
 	}
@@ -154,6 +180,7 @@ int conf_add(struct conf **cp, struct confs *cs, const struct conf_prm *prm)
 	HASH_ADD_KEYPTR(hh, cs->by_key, c->key, strlen(c->key), c);
 	if (c->name)
 		HASH_ADD_KEYPTR(hh_name, cs->by_name, c->name, strlen(c->name), c);
+	HASH_ADD_KEYPTR(hh_number, cs->by_number, c->number, strlen(c->number), c);
 	cs->nconf++;
 	confs_mark(cs, &c->dirt);
 	*cp = c;
@@ -163,6 +190,7 @@ int conf_add(struct conf **cp, struct confs *cs, const struct conf_prm *prm)
 static void unlink_conf(struct confs *cs, struct conf *c)
 {
 	HASH_DELETE(hh, cs->by_key, c);
+	HASH_DELETE(hh_number, cs->by_number, c);
 	if (c->name)
 		HASH_DELETE(hh_name, cs->by_name, c);
 	if (c->dirt.on)

@@ -86,7 +86,8 @@ struct endpoint {
 	char              *ticket;           /* until the leg is connected */
 	char              *leg;              /* the MCU's own state of it, opaque */
 	bool               needs_focus;      /* came by the MCU's URI: goes when the user's focus dialogs go */
-	bool               talking;
+	bool               talking, hand;    /* hand: asks to speak */
+	char              *address;          /* where the call came from, as the edge saw it; not kept */
 	char              *role;             /* of this endpoint on its MCU; NULL: the user's */
 	bool               dialed_out;
 	uint64_t           drop_at_ms;       /* monotonic: a pending leg is forgotten, a leg without focus dialog ends; 0: no */
@@ -111,10 +112,12 @@ struct user {
 
 struct conf {
 	struct dirt      dirt;
-	UT_hash_handle   hh, hh_name;
+	UT_hash_handle   hh, hh_name, hh_number;
 	char            *key;                /* "organizer@domain/id", lower case */
 	char            *organizer, *domain, *conf_id;
 	char            *name;               /* a room's plain address (user part), NULL: none */
+	char            *number;             /* digits, for the attendant's callers; one of its own in this domain */
+	bool             number_new;         /* was given just now */
 	char            *focus_uri;
 	char            *subject, *display;
 	enum conf_policy policy;
@@ -151,7 +154,7 @@ struct conf {
 
 TAILQ_HEAD(conf_list, conf);
 struct confs {                           /* the registry */
-	struct conf      *by_key, *by_name;
+	struct conf      *by_key, *by_name, *by_number;
 	struct endpoint  *by_tag;
 	TAILQ_HEAD(, dirt) dirty;
 	struct conf_list  changed;
@@ -168,6 +171,7 @@ void confs_fini(struct confs *cs);       /* all objects, without marking */
 /* --- conferences. conf_add takes what the caller filled in prm; -EEXIST, -ENOMEM. */
 struct conf_prm {
 	const char *organizer, *domain, *conf_id, *name, *subject, *invited, *types, *pin;
+	const char *number;              /* NULL: one is made */
 	enum conf_policy policy;
 	int64_t expiry_s;
 	bool    trunk_ok;
@@ -177,6 +181,7 @@ void conf_remove(struct confs *cs, struct conf *c);
 struct conf *conf_find(const struct confs *cs, struct str organizer, struct str domain, struct str id);
 struct conf *conf_find_key(const struct confs *cs, const char *key);
 struct conf *conf_find_name(const struct confs *cs, struct str name);
+struct conf *conf_find_number(const struct confs *cs, const char *number);
 int  conf_room_id(char *out, size_t outsz, const char *name);          /* a room's id, derived from its name */
 void conf_touch(struct confs *cs, struct conf *c);                     /* dirty only */
 enum conf_role conf_invited_role(const struct conf *c, const char *entity, bool *listed);

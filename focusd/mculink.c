@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include "focusd/attendant.h"
 #include "focusd/factory.h"
 #include "focusd/filters.h"
 #include "focusd/mculink.h"
@@ -316,6 +317,8 @@ int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, c
 	xmlw_end(&w);
 	xmlw_end(&w);
 	xmlw_leaf(&w, "oc:notifyUrl", a->notify_url);
+	if (attendant_is(c))
+		xmlw_leaf(&w, "oc:attendant", "true");
 	xmlw_start(&w, "oc:limits");
 	xmlw_attr(&w, "users", n);
 	xmlw_end(&w);
@@ -393,6 +396,22 @@ int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, co
 	xmlw_attr(&w, "value", p->ticket);
 	xmlw_attr(&w, "callId", p->call_id);
 	xmlw_attr(&w, "media", p->plain_ok ? "any" : "srtp");
+	xmlw_end(&w);
+	xmlw_end(&w);
+	return send(k, &w, cb, arg);
+}
+
+int mculink_move_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_move *from, mculink_cb *cb, void *arg)
+{
+	struct xmlw w;
+	struct call *k = begin_add_user(a, c, e, NULL, NULL, &w);
+
+	if (!k)
+		return -ENOTCONN;
+	xmlw_start(&w, "oc:move");
+	xmlw_attr(&w, "confEntity", from->conf->focus_uri);
+	xmlw_attr(&w, "userEntity", from->user);
+	xmlw_attr(&w, "endpointEntity", from->endpoint);
 	xmlw_end(&w);
 	xmlw_end(&w);
 	return send(k, &w, cb, arg);

@@ -28,6 +28,9 @@ int mculink_ensure(struct app *a, struct conf *c, enum conf_session s, mculink_r
 
 struct mculink_user { const char *ticket, *call_id; bool plain_ok; };
 int mculink_add_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_user *p, mculink_cb *cb, void *arg);
+/* Whose call goes on from another conference on the same server. */
+struct mculink_move { const struct conf *conf; const char *user, *endpoint; };
+int mculink_move_user(struct app *a, struct conf *c, const struct endpoint *e, const struct mculink_move *from, mculink_cb *cb, void *arg);
 /* Commands whose answer nobody waits for may leave cb NULL. */
 int mculink_delete_user(struct app *a, struct conf *c, enum conf_session s, const char *user, const char *endpoint, mculink_cb *cb, void *arg);
 int mculink_modify_media(struct app *a, struct conf *c, enum conf_session s, const struct c3p_keys *k, const char *type, const char *ingress,

@@ -99,8 +99,9 @@ static void apply_endpoint(struct app *a, struct conf *c, enum conf_session s, c
 		return;
 	}
 	changed = apply_media(e, news);
-	changed |= e->talking != news->talking;
+	changed |= e->talking != news->talking || e->hand != news->hand;
 	e->talking = news->talking;
+	e->hand = news->hand;
 	if (news->leg && strlen(news->leg) < MAX_LEG_BYTES)
 		cstr_set(&e->leg, news->leg);
 	confs_mark(&a->confs, &e->dirt);

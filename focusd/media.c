@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include "focusd/attendant.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
@@ -210,6 +211,7 @@ static int make_endpoint(const struct uas_req *rq, struct endpoint **ep, struct 
 	if (err)
 		return err;
 	cstr_set(&e->instance, rq->caller.instance);
+	cstr_set(&e->address, rq->caller.address);
 	cstr_set(&e->call_id, call_id);
 	cstr_set(&e->ticket, hex);
 	e->needs_focus = needs_focus(rq);
@@ -276,6 +278,12 @@ void media_on_invite(struct uas_req *rq)
 	if (needs_focus(rq) && !(u && user_has(u, SESSION_FOCUS))) {
 		metric_inc(&metrics[1]);
 		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "join the focus of this conference first, or call the room's plain address");
+		return;
+	}
+	if (attendant_is(rq->conf) && attendant_paused(rq)) {
+		metric_inc(&metrics[1]);
+		answer(rq->app, rq->st, &(struct answer){ .code = 403, .hdrs = "Retry-After: 600\r\n", .diag = DIAG_FORBIDDEN,
+							   .text = "too many wrong pass codes, try again later" });
 		return;
 	}
 	if (u && !passcode_again(rq))

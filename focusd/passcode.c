@@ -79,6 +79,36 @@ static bool right(struct uas_req *rq, const struct digest *d)
 	return ok;
 }
 
+static void guessed_wrong(struct conf *c, uint64_t now)
+{
+	metric_inc(&metrics[1]);
+	log_warn(conf, "%s: wrong pass code", c->key);
+	if (++c->pin_wrong >= MAX_WRONG) {
+		c->pin_wrong    = 0;
+		c->pin_pause_ms = now + PAUSE_MS;
+	}
+}
+
+int passcode_try(struct app *a, struct conf *c, struct str typed)
+{
+	uint64_t now = ev_now_ms(a->loop);
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	if (!c->pin)
+		return str_empty(typed) ? 0 : -EACCES;
+	if (now < c->pin_pause_ms) {
+		metric_inc(&metrics[2]);
+		return -EBUSY;
+	}
+	if (str_empty(typed) || !pin_ok(a, c, typed)) {
+		guessed_wrong(c, now);
+		return -EACCES;
+	}
+	metric_inc(&metrics[0]);
+	c->pin_wrong = 0;
+	return 0;
+}
+
 static bool shown(struct uas_req *rq, bool inside)
 {
 	uint64_t now = ev_now_ms(rq->app->loop);
@@ -105,12 +135,7 @@ static bool shown(struct uas_req *rq, bool inside)
 		c->pin_wrong = 0;
 		return true;
 	}
-	metric_inc(&metrics[1]);
-	log_warn(conf, "%s: wrong pass code", c->key);
-	if (++c->pin_wrong >= MAX_WRONG) {
-		c->pin_wrong    = 0;
-		c->pin_pause_ms = now + PAUSE_MS;
-	}
+	guessed_wrong(c, now);
 	challenge(rq, false);
 	return false;
 }

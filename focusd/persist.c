@@ -60,7 +60,7 @@ static void put_conf(struct app *a, const struct conf *c)
 		SV_STR(c->invited), SV_STR(c->types), SV_INT(c->record_version), SV_INT(c->updated_s), SV_INT(c->activated_s),
 		SV_INT(c->active), SV_INT(c->locked), SV_INT(c->had_auth), SV_INT(c->epoch), SV_INT(c->version),
 		SV_INT(c->end_at_ms), SV_STR(mcus), SV_INT(c->policy_now),
-		SV_STR(c->access), SV_STR(c->filters),
+		SV_STR(c->access), SV_STR(c->filters), SV_STR(c->number),
 	};
 
 	store_put(a->store, STORE_CONF, c->dirt.id, v, N(v));
@@ -205,7 +205,7 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	struct load *l = arg;
 	struct conf_prm prm = { .organizer = v[0].s, .domain = v[1].s, .conf_id = v[2].s, .name = v[3].s, .subject = v[4].s,
 				.policy = (enum conf_policy)v[6].i, .expiry_s = v[7].i, .pin = v[8].s, .trunk_ok = v[9].i,
-				.invited = v[10].s, .types = v[11].s };
+				.invited = v[10].s, .types = v[11].s, .number = v[25].s };
 	struct conf *c;
 	int err;
 
@@ -383,6 +383,9 @@ static void settle(struct app *a)
 	persist_forget(a);
 	while ((c = TAILQ_FIRST(&a->confs.changed)))
 		conf_told(&a->confs, c);
+	for (c = a->confs.by_key; c; c = c->hh.next)     /* a store from before there were numbers */
+		if (c->number_new)
+			confs_mark(&a->confs, &c->dirt);
 }
 
 int persist_load(struct app *a)

@@ -219,6 +219,9 @@ void record_encode_with(struct xmlw *w, const struct conf *c, bool whole, const 
 	xmlw_leaf(w, "msci:is-active", c->active ? "true" : "false");
 	leaf_utc(w, "msci:expiry-time", c->expiry_s);
 	xmlw_leaf(w, "msci:admission-policy", conf_policy_names[c->policy]);
+	xmlw_start(w, "msci:pstn-access");
+	xmlw_leaf(w, "msci:id", c->number);
+	xmlw_end(w);
 	xmlw_end(w);
 	if (whole) {
 		encode_users(w, c);

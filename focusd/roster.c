@@ -40,6 +40,9 @@ static void write_description(struct xmlw *w, bool dflt, const struct conf *c)
 	xmlw_end(w);
 	xmlw_leaf(w, "msci:conference-id", c->conf_id);
 	xmlw_leaf(w, "msci:admission-policy", conf_policy_names[c->policy_now]);
+	xmlw_start(w, "msci:pstn-access");
+	xmlw_leaf(w, "msci:id", c->number);
+	xmlw_end(w);
 	xmlw_end(w);
 }
 
@@ -87,7 +90,7 @@ static void write_user(struct xmlw *w, bool dflt, const struct user *u)
 			.session_type = conf_session_names[e->session],
 			.status = ep_status_names[e->status], .joining_method = e->dialed_out ? "dialed-out" : "dialed-in", .joining_when = e->joined,
 			.role = e->role,
-			.talking = e->talking, .nmedia = e->nmedia,
+			.talking = e->talking, .hand = e->hand, .nmedia = e->nmedia,
 		};
 		for (unsigned i = 0; i < e->nmedia; i++)
 			fill_media(&eps[n].media[i], &e->media[i]);

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include "focusd/attendant.h"
 #include "focusd/life.h"
 #include "focusd/notify.h"
 #include "focusd/uas.h"
@@ -42,6 +43,8 @@ static void find_target(struct uas_req *rq)
 		rq->type  = C3P_AUDIO_VIDEO;
 		if (sip_uri_decode(&u, ruri) == 0)
 			rq->conf = conf_find_name(&rq->app->confs, u.user);
+		if (!rq->conf && str_eq(sip_msg_method(rq->m), STR("INVITE")) && !str_empty(u.user))
+			rq->conf = attendant_conf(rq->app, u.user);
 	}
 	if (rq->conf && rq->conf->removing)
 		rq->conf = NULL;                 /* gone at the end of this turn: nobody may come in any more */
@@ -109,6 +112,10 @@ static void outside(struct uas_req *rq)
 	struct str method = sip_msg_method(rq->m);
 
 	find_target(rq);
+	if (rq->conf && attendant_is(rq->conf) && (!rq->plain || !str_eq(method, STR("INVITE")))) {
+		answer_error(rq->app, rq->st, 403, DIAG_FORBIDDEN, "the attendant takes calls to its plain address only");
+		return;
+	}
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (!str_eq(method, methods[i].name))
 			continue;

@@ -236,7 +236,7 @@ static void media_fini(struct ep_media *m)
 static void on_endpoint_destroy(void *arg)
 {
 	struct endpoint *e = arg;
-	char *const strs[] = { e->entity, e->joined, e->instance, e->local_tag, e->call_id, e->ticket, e->leg, e->role };
+	char *const strs[] = { e->entity, e->joined, e->instance, e->local_tag, e->call_id, e->ticket, e->leg, e->role, e->address };
 
 	for (size_t i = 0; i < sizeof(strs) / sizeof(strs[0]); i++)
 		mem_deref(strs[i]);

@@ -36,6 +36,7 @@ int call_move(struct call *c, struct leg *to, const char *contact)
 	c->ask     = mem_deref(c->ask);
 	c->leg     = mem_ref(to);
 	c->told_block = to->ingress_block;
+	to->any_media = old->any_media;
 	leg_detach(old, c);
 	leg_end(old, LEG_END_MOVED);
 	mem_deref(old);

@@ -85,18 +85,19 @@ def _flags(c):
 
 
 def _print_list(ans):
-    _table([[c.get("name") or "-", c["id"], c["policy"], _flags(c), c["users"], c["subscriptions"], c.get("mcu") or "-"] for c in ans["conferences"]],
-           ["NAME", "ID", "POLICY", "STATE", "USERS", "SUBSCRIBERS", "MCU"])
+    _table([[c.get("name") or "-", c["id"], c.get("number") or "-", c["policy"], _flags(c), c["users"], c["subscriptions"], c.get("mcu") or "-"] for c in ans["conferences"]],
+           ["NAME", "ID", "NUMBER", "POLICY", "STATE", "USERS", "SUBSCRIBERS", "MCU"])
 
 
 def _print_show(c):
-    print(f"{c.get('name') or c['id']}: {c['subject']}\n  uri      {c['uri']}\n  policy   {c['policy']}\n  state    {_flags(c)}\n"
+    print(f"{c.get('name') or c['id']}: {c['subject']}\n  uri      {c['uri']}\n  number   {c.get('number') or '-'}\n  policy   {c['policy']}\n  state    {_flags(c)}\n"
           f"  mcu      {c.get('mcu') or '-'}\n  version  {c['version']}\n")
     rows = []
     for u in c["roster"]:
         for e in u["endpoints"] or [{}]:
             m = [x for x in e.get("media", []) if x["type"] == "audio"]
-            state = [e.get("status", "-")] + [t for t, on in (("muted", m and m[0]["muted"]), ("talking", e.get("talking"))) if on]
+            state = [e.get("status", "-")] + [t for t, on in (("muted", m and m[0]["muted"]), ("talking", e.get("talking")),
+                                                           ("hand", e.get("hand"))) if on]
             rows.append([u["entity"], u.get("display") or "-", u["role"], e.get("session", "-"), ",".join(state), e.get("joined") or "-", e.get("call_id") or "-"])
     _table(rows, ["USER", "NAME", "ROLE", "SESSION", "STATE", "SINCE", "CALL-ID"])
 

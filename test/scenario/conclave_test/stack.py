@@ -183,6 +183,14 @@ class Stack:
             raise StackError(f"conclave {words}: {done.stdout}{done.stderr}\n{self.tails()}")
         return done.stdout
 
+    def confctl(self, *words):
+        """Output of scripts/confctl on this group."""
+        done = subprocess.run([str(REPO / "scripts" / "confctl"), "--dir", str(self.dir), *map(str, words)], env=self.env(), cwd=REPO,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=25)
+        if done.returncode:
+            raise StackError(f"confctl {words}: {done.stdout}{done.stderr}\n{self.tails()}")
+        return done.stdout
+
     def restart(self, part):
         self.run("restart", part)
 
