@@ -20,17 +20,24 @@ static struct metric metrics[] = {
 };
 
 struct dial {
+	LIST_ENTRY(dial)  le;
 	struct app       *app;
 	dialout_cb       *cb;
+	dialout_ring_cb  *ringcb;
+	bool              alerting;
+	uint64_t          told_ms;
 	void             *arg;
 	enum conf_session session;
 	char             *key, *entity, *target, *headers, *by;
 };
 
+static LIST_HEAD(, dial) dials = LIST_HEAD_INITIALIZER(dials);          /* those under way */
+
 static void on_dial_destroy(void *arg)
 {
 	struct dial *d = arg;
 
+	LIST_REMOVE(d, le);
 	mem_deref(d->key);
 	mem_deref(d->entity);
 	mem_deref(d->target);
@@ -114,12 +121,16 @@ int dialout_start(struct app *a, const struct dialout_prm *p, dialout_cb *cb, vo
 	int err = -ENOMEM;
 
 	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	if (d)
+		LIST_INSERT_HEAD(&dials, d, le);
 	if (!d || cstr_set(&d->target, p->target) || cstr_set(&d->headers, p->headers) ||
 	    cstr_set(&d->by, p->by ? p->by->entity : NULL))
 		goto out;
 	d->app     = a;
 	d->cb      = cb;
 	d->arg     = arg;
+	d->ringcb  = p->ringcb;
+	d->told_ms = ev_now_ms(a->loop);
 	d->session = p->session;
 	d->key     = mem_ref(p->conf->key);
 	err = make_endpoint(a, p, &e);
@@ -140,6 +151,56 @@ out:
 	return err;
 }
 
+static void progress(struct dial *d)
+{
+	d->told_ms = ev_now_ms(d->app->loop);
+	if (d->ringcb)
+		d->ringcb(d->alerting, d->arg);
+}
+
+void dialout_alerting(struct app *a, const struct endpoint *e)
+{
+	struct dial *d;
+
+	LIST_FOREACH(d, &dials, le)
+		if (d->app == a && !d->alerting && cstr_eq(d->entity, e->entity) && cstr_eq(d->key, e->user->conf->key)) {
+			d->alerting = true;
+			progress(d);
+			return;
+		}
+}
+
+/* A client that hears nothing for three minutes gives up. */
+void dialout_sweep(struct app *a)
+{
+	uint64_t now = ev_now_ms(a->loop), every = (uint64_t)a->cfg.progress_s * 1000;
+	struct dial *d;
+
+	LIST_FOREACH(d, &dials, le)
+		if (d->app == a && d->entity && now - d->told_ms >= every)
+			progress(d);
+}
+
+const char *dialout_entity(const struct app *a, const char *entity, const char *target, char *out, size_t size)
+{
+	struct sip_uri u;
+	struct str s;
+
+	if (str_istarts(str_c(target), STR("tel:")))
+		return entity;
+	if (sip_uri_decode(&u, str_c(target)))
+		return NULL;
+	if (!str_ieq(u.host, str_c(a->cfg.domain)))
+		return entity;
+	s = sip_uri_aor(str_c(target), out, size);
+	return str_empty(s) || s.l >= size ? NULL : s.p;
+}
+
+static bool is_ours(const struct app *a, const char *entity)
+{
+	return auth_of(a, entity) == AUTH_ENTERPRISE;
+}
+
 /* His own address, or a number: whose it is nobody can tell, the edge's policy decides where it leads. */
 static bool own(const struct user *by, const char *target)
 {
@@ -154,7 +215,17 @@ static bool own(const struct user *by, const char *target)
 
 bool dialout_allowed(const struct app *a, const struct user *by, const char *entity, const char *target)
 {
-	return policy_is_presenter(by) || a->cfg.attendee_dialout || (cstr_ieq(by->entity, entity) && own(by, target));
+	char aor[256];
+	const char *who = dialout_entity(a, entity, target, aor, sizeof(aor));
+
+	if (policy_is_presenter(by))
+		return true;
+	if (!who)
+		return a->cfg.attendee_dialout;  /* nonsense: refused as such */
+	if (cstr_ieq(by->entity, who))
+		return own(by, target) || a->cfg.attendee_dialout;
+	/* nobody but a presenter says that some number is one of our users */
+	return a->cfg.attendee_dialout && (who == aor || !is_ours(a, who));
 }
 
 bool dialout_target_valid(const char *s)

@@ -171,13 +171,24 @@ static int split_headers(const char *s, char **uri, char **headers)
 	return 0;
 }
 
+static void on_ringing(bool alerting, void *arg)
+{
+	struct c3p_env env = info_relay_env(arg);
+	struct buf b;
+
+	(void)alerting;
+	buf_init(&b, 0);
+	b.err = info_relay_pending(arg, &env, &b);
+	info_relay_body(arg, C3P_PENDING, &b);
+}
+
 static void dial_out(struct cmd_ctx *x, const struct wanted *w)
 {
 	const char *target = w->refer_to && *w->refer_to ? w->refer_to : w->uri && *w->uri ? w->uri : w->user.entity;
 	struct dialout_prm p = { .conf = x->rq->conf, .session = info_mcu_of(x), .entity = w->user.entity, .by = x->by,
-				 .display = w->user.display_text, .endpoint = w->entity,
+				 .display = w->user.display_text, .endpoint = w->entity, .ringcb = on_ringing,
 				 .role = cstr_eq(w->user.role, "presenter") && policy_is_presenter(x->by) ? ROLE_PRESENTER : ROLE_ATTENDEE };
-	char *uri = NULL, *headers = NULL;
+	char *uri = NULL, *headers = NULL, aor[256];
 	struct relay *r;
 	int err;
 
@@ -185,10 +196,12 @@ static void dial_out(struct cmd_ctx *x, const struct wanted *w)
 	if (!err && !dialout_allowed(x->rq->app, x->by, w->user.entity, uri)) {
 		info_fail(x, 403, DIAG_DIALOUT, "unauthorized", "attendees may not call others into this conference");
 	} else if (!err && (!dialout_target_valid(uri) || !dialout_target_valid(w->user.entity) ||
+			    !dialout_entity(x->rq->app, w->user.entity, uri, aor, sizeof(aor)) ||
 			    str_istarts(str_c(w->user.entity), STR("tel:")))) {
 		info_fail(x, 603, DIAG_USER, "invalidUserEntity", "the user is no SIP URI, or what is to be dialled no SIP or tel URI");
 	} else {
 		r = err ? NULL : info_relay_start(x);
+		p.entity  = dialout_entity(x->rq->app, w->user.entity, uri, aor, sizeof(aor));
 		p.target  = uri;
 		p.headers = headers;
 		info_respond(x, 202, C3P_PENDING, DIAG_NONE, NULL, NULL);

@@ -73,6 +73,13 @@ void info_relay_body(struct relay *r, enum c3p_code code, struct buf *b)
 		mem_deref(r);
 }
 
+int info_relay_pending(const struct relay *r, const struct c3p_env *env, struct buf *b)
+{
+	struct c3p_keys keys = { r->entity[0], r->entity[1], r->entity[2], r->entity[3], r->entity[4] };
+
+	return c3p_simple_response(b, env, C3P_PENDING, r->command, NULL, &keys);
+}
+
 void info_relay_done(int err, const char *reason, const struct c3p_resp *resp, void *arg)
 {
 	struct relay *r = arg;

@@ -34,6 +34,7 @@ struct relay *info_relay_start(struct cmd_ctx *x);       /* NULL: no memory */
 mculink_cb info_relay_done;                              /* arg: the relay */
 void info_relay_fail(struct relay *r, const char *reason);           /* outcome without an MCU's answer */
 void info_relay_body(struct relay *r, enum c3p_code code, struct buf *b);   /* one of its own; b is freed, r unless pending */
+int info_relay_pending(const struct relay *r, const struct c3p_env *env, struct buf *b);      /* writes "still at work" */
 struct c3p_env info_relay_env(const struct relay *r);
 struct app *info_relay_app(const struct relay *r);
 void info_pending(struct cmd_ctx *x, struct relay *r, int err);      /* err: of the call that was to start it; frees r then */

@@ -7,6 +7,7 @@
  * The MCU owns its endpoints and their media; everything else in its documents is ignored.
  */
 #include <errno.h>
+#include "focusd/dialout.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
@@ -107,6 +108,8 @@ static void apply_endpoint(struct app *a, struct conf *c, enum conf_session s, c
 	confs_mark(&a->confs, &e->dirt);
 	if (status >= EP_ON_HOLD)
 		apply_connected(a, e);
+	if (status == EP_ALERTING && e->dialed_out && e->status != EP_ALERTING)
+		dialout_alerting(a, e);
 	if (status >= 0 && status != EP_PENDING)
 		endpoint_set_status(&a->confs, e, (enum ep_status)status);
 	if (changed)

@@ -58,6 +58,11 @@ static void over(struct refer *r, const char *reason)
 	mem_deref(r);
 }
 
+static void on_ringing(bool alerting, void *arg)
+{
+	notify(arg, alerting ? "SIP/2.0 180 Ringing" : "SIP/2.0 100 Trying", false);
+}
+
 static void on_dialed(int err, const char *reason, void *arg)
 {
 	over(arg, err ? reason : "");
@@ -82,7 +87,8 @@ static struct refer *accept_refer(struct uas_req *rq)
 
 static void call_in(struct uas_req *rq, struct user *by, const char *target)
 {
-	struct dialout_prm p = { .conf = rq->conf, .session = SESSION_AV, .entity = target, .target = target, .by = by };
+	struct dialout_prm p = { .conf = rq->conf, .session = SESSION_AV, .entity = target, .target = target, .by = by,
+				 .ringcb = on_ringing };
 	char aor[256];
 	struct refer *r;
 	int err;

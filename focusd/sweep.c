@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sweep.c - once a second: deadlines of conferences and legs, clients that went silent, expired records */
 #include <errno.h>
+#include "focusd/dialout.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
@@ -186,6 +187,7 @@ static void on_sweep(void *arg)
 		app_resume(a);
 	factory_sweep(a);
 	mculink_sweep(a);
+	dialout_sweep(a);
 	notify_sweep(a);
 	HASH_ITER(hh, a->confs.by_key, c, tmp) {
 		if (c->active)

@@ -104,15 +104,20 @@ function M.on_client_reply()
 	log.step("step=client-reply code=" .. code .. " from=" .. addr)
 	if code > 100 and code < 300 and (method == "INVITE" or method == "SUBSCRIBE" or method == "REFER" or method == "UPDATE") then
 		local callee = KSR.pv.gete("$avp(callee)")
-		local trunk = EDGE.trunks[KSR.pv.gete("$si")]
+		local who = peers.answering(proto)
 
 		KSR.nathelper.set_contact_alias()
 		if callee ~= "" then
 			local flow = proto == "udp" and addr or "c" .. KSR.pv.gete("$conid")
+			local kind = who and who.kind or "user"
 
-			auth.remember({ callid = callid, flow = flow }, "user", callee)
-			if trunk then auth.remember({ callid = callid, flow = trunk.name }, "trunk", callee) end
+			auth.remember({ callid = callid, flow = flow }, kind, callee)
+			if who then auth.remember({ callid = callid, flow = who.name }, kind, callee) end
 			user.know_side(callid, addr)
+			if KSR.pv.gete("$avp(asker)") ~= "" then        -- the daemon learns who answers, as with a request
+				KSR.hdr.append("P-Asserted-Identity: <sip:" .. callee .. ">\r\n")
+				KSR.hdr.append("Conclave-Access: " .. kind .. "\r\n")
+			end
 		end
 	end
 	if KSR.textops.has_body_type("application/sdp") > 0 then media.answer("mcu") end

@@ -41,11 +41,23 @@ function M.identify(R)
 		return nil
 	end
 	local trunk = EDGE.trunks[R.ip]
+	local called = trunk and R.in_dialog and KSR.htable.sht_gete("dialogs", R.callid .. "|" .. trunk.name) ~= ""
 
-	if trunk and R.method ~= "REGISTER" and not M.is_local_user(R.from_user, R.from_host) then
+	-- Whom a conference called by way of a trunk is inside that dialog the trunk, though his From is what the conference dialled.
+	if trunk and R.method ~= "REGISTER" and (called or not M.is_local_user(R.from_user, R.from_host)) then
 		return trunk
 	end
 	return CLIENT
+end
+
+-- The trunk or listed domain that a reply came from; nil: one of our users.
+function M.answering(proto)
+	local trunk = EDGE.trunks[KSR.pv.gete("$si")]
+
+	if trunk or proto ~= "tls" then return trunk end
+	local peer = M.by_certificate()
+
+	return peer and not M.is_daemon(peer) and peer or nil
 end
 
 -- Announcement of a focus node: where it is, and which MCUs are up. Kept 35 s, so three may be lost.

@@ -20,8 +20,16 @@ end
 -- What a hook sees: plain values, so that a policy cannot break the request by accident.
 local function view(R)
 	return { method = R.method, call_id = R.callid, from = R.from_user .. "@" .. R.from_host, to = R.ruri,
-		user = R.user, source = R.ip, transport = R.proto, access = R.who.kind, name = R.who.name,
+		user = R.user, number = M.number(R.ruri), source = R.ip, transport = R.proto, access = R.who.kind, name = R.who.name,
 		principal = R.principal }
+end
+
+-- The number that is dialled, "+4930123456" however it is written; nil when it is none.
+function M.number(ruri)
+	local digits = ruri:match("^tel:([^;]+)") or ruri:match("^sips?:([^@;:]+)")
+	local plain = digits and digits:gsub("[%-%.%(%)]", "")
+
+	return plain and plain:match("^%+?%d+$") or nil
 end
 
 local function ask(name, R)

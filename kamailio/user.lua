@@ -58,16 +58,36 @@ function M.is_side(callid, addr)
 	return KSR.htable.sht_gete("dialogs", callid .. ">" .. addr) ~= ""
 end
 
--- A daemon's request outside a dialog: to one of our users, else (other domains, numbers) where the operator's policy says.
+-- A number for a trunk is a SIP URI of the trunk (RFC 3261 19.1.6): gateways take few others.
+local function number_for(R, trunk)
+	local digits = R.ruri:match("^tel:([^;]+)")
+	local t = digits and headers.uri(trunk)
+
+	if not t then return end
+	KSR.pv.sets("$ru", "sip:" .. digits:gsub("[%-%.%(%)]", "") .. "@" .. t.host .. (t.port ~= "" and ":" .. t.port or "") ..
+		";user=phone")
+end
+
+-- A daemon's request outside a dialog: to one of our users, else (other domains, numbers) where the operator's policy says. A name
+-- of ours that nobody has is answered like a user who is not there: the difference tells nobody who has an account.
 function M.from_daemon(R)
+	KSR.pv.sets("$avp(asker)", R.who.kind)
 	if headers.ours(R.host, R.rport) and M.known(R) then
 		if not M.lookup(R) then return end
 		return relay_to_client(R)
 	end
 	local verdict = policy.allow_dial_out(R)
 
-	if not verdict then return reply.refuse(403, "Forbidden", "dial-out") end
-	if type(verdict) == "string" then KSR.pv.sets("$du", verdict) end
+	if not verdict and headers.ours(R.host, R.rport) then
+		return reply.refuse(480, "Temporarily Unavailable", "no-such-user")
+	end
+	if not verdict or (verdict == true and R.ruri:match("^tel:")) then
+		return reply.refuse(403, "Forbidden", "dial-out")
+	end
+	if type(verdict) == "string" then
+		KSR.pv.sets("$du", verdict)
+		number_for(R, verdict)
+	end
 	local to = KSR.pv.gete("$du") ~= "" and KSR.pv.gete("$du") or R.ruri
 
 	if headers.ours_uri(headers.uri(to)) then return reply.refuse(482, "Loop Detected", "loop") end

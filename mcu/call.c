@@ -383,9 +383,9 @@ static char *owner_of(const struct sip_msg *m)
 	return str_printf(STR_FMT " " STR_FMT, STR_ARG(kind), STR_ARG(who));
 }
 
-int call_set_owner(struct call *c, const struct sip_msg *invite)
+int call_set_owner(struct call *c, const struct sip_msg *m)
 {
-	c->owner = owner_of(invite);
+	c->owner = owner_of(m);
 	return c->owner ? 0 : -ENOMEM;
 }
 

@@ -53,7 +53,7 @@ struct call {
 	char            *key;                /* "Call-ID\nour tag" */
 	char            *id;                 /* Call-ID */
 	char            *conf_id, *contact;  /* contact: the whole header line */
-	char            *owner;              /* "kind identity" as the edge told with the INVITE; NULL: we called out */
+	char            *owner;              /* "kind identity" as the edge told with the INVITE, or the 200 to ours; NULL: that is to come */
 	struct sip_dlg  *dlg;                /* NULL: CALLING */
 	const char      *local;              /* our description, of kind */
 	bool             offering, agreed, peer_updates;
@@ -83,7 +83,7 @@ void call_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m, stru
 struct call *call_find(struct uas *u, const struct sip_msg *m);
 /* Is the request, as the edge says, of the one whose INVITE made the dialog? Knowing its tags is not enough. */
 bool call_is_owner(const struct call *c, const struct sip_msg *m);
-int  call_set_owner(struct call *c, const struct sip_msg *invite);
+int  call_set_owner(struct call *c, const struct sip_msg *m);          /* of the INVITE, or of the 200 to ours */
 void call_on_request(struct call *c, struct sip_st *st, const struct sip_msg *m);   /* in its dialog; c may be gone */
 void call_end(struct call *c, enum leg_end why);       /* tells the peer and the model; c is gone or ENDING */
 const char *call_id(const struct call *c);

@@ -2,7 +2,8 @@
 /* call_out.c - a call that starts here: dial-out
  *
  * addUser (c3p_dial.c) -> offer, INVITE to the edge -> 180: the roster shows alerting -> 200: ACK, its answer, the same
- * call as any other from here on. Refused, silent for three minutes, or not wanted any more: the leg is gone and the
+ * call as any other from here on, of the one whom the edge names in that answer: nobody else may act in it. Refused, not
+ * answered within [sip] ring_s, or not wanted any more: the leg is gone and the
  * focus hears why. Letting go of the INVITE cancels it; a 2xx that is late all the same is ended by lib/sip.
  */
 #include <errno.h>
@@ -13,8 +14,6 @@
 #include "mcu/app.h"
 #include "mcu/dialout.h"
 #include "mcu/uas.h"
-
-#define RING_MS 180000u
 
 static struct metric m_invites = METRIC_COUNTER("conclave_mcu_invites_sent_total", "INVITEs that would start a call");
 
@@ -125,7 +124,7 @@ void call_dial_stop(struct call *c, enum leg_end why)
 
 void call_dial_late(struct call *c)
 {
-	fail(c, "timeout");
+	fail(c, c->leg->state == LEG_ALERTING ? "userNotAnswered" : "timeout");
 }
 
 /* The peer refreshes when it says so; a peer without session timers is asked by us. */
@@ -146,7 +145,7 @@ static void on_2xx(struct call *c, const struct sip_msg *m)
 {
 	struct call_dial *d = c->dial;
 
-	if (sip_dlg_uac(&c->dlg, m, NULL)) {
+	if (call_set_owner(c, m) || sip_dlg_uac(&c->dlg, m, NULL)) {
 		fail(c, "otherFailure");             /* no Contact: there is nothing to acknowledge to */
 		return;
 	}
@@ -269,7 +268,7 @@ int call_dial(struct uas *u, const struct call_dial_prm *p)
 		mem_deref(c);
 		return err;
 	}
-	tmr_start(&c->tmr, RING_MS);
+	tmr_start(&c->tmr, (uint64_t)u->app->cfg.ring_s * 1000);
 	call_enter(c);
 	call_attach(c);
 	return 0;

@@ -183,6 +183,7 @@ const char *dialout_reason(int code)
 		{ 401, "userDenied" },     { 403, "userDenied" },     { 407, "userDenied" },
 		{ 406, "mediaNotSupported" }, { 415, "mediaNotSupported" }, { 488, "mediaNotSupported" },
 		{ 606, "mediaNotSupported" },
+		{ 503, "serverBusy" },
 		{ 504, "timeout" },
 	};
 

@@ -25,6 +25,7 @@ const struct cfg_key settings_keys[] = {
 		"Certificate names of the focus, comma-separated"),
 	CFG_STR("sip", "bind", S, sip_bind, "127.0.0.1", "Address of the SIP listener (TLS, from the edge)"),
 	CFG_INT("sip", "port", S, sip_port, "15068", 0, 65535, "Port of the SIP listener"),
+	CFG_INT("sip", "ring_s", S, ring_s, "180", 5, 180, "A call that starts here rings so long at most, seconds"),
 	CFG_INT("sip", "session_s", S, session_s, "1800", 90, 86400, "Session timer asked for (RFC 4028), seconds"),
 	CFG_INT("sip", "min_se_s", S, min_se_s, "90", 90, 86400, "Shortest session timer taken, seconds"),
 	CFG_STR("http", "bind", S, http_bind, "127.0.0.1", "Address of the C3P listener (HTTPS, from the focus)"),

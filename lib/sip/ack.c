@@ -5,6 +5,7 @@
  * again and wants the same ACK again; so each is kept for as long as a 2xx may be repeated.
  */
 #include <errno.h>
+#include <stdio.h>
 #include "lib/sip/sip_priv.h"
 
 struct sip_kept_ack {
@@ -98,7 +99,23 @@ int sip_ack(struct sip *s, const struct sip_req *r)
 	return err;
 }
 
-void sip_ack_again(struct sip *s, const struct sip_msg *m)
+/* Did another branch of that INVITE answer first? A fork may bring several 2xx, each of them a dialog (13.2.2.4). */
+static bool is_forked(const struct sip *s, const struct sip_msg *m)
+{
+	char *key = dlg_key(sip_msg_call_id(m), sip_msg_from_tag(m), STR_NULL, 0);
+	size_t n = key ? strlen(key) - strlen("\n0") : 0;
+	const struct sip_kept_ack *k;
+	bool found = false;
+	char cseq[16];
+
+	snprintf(cseq, sizeof(cseq), "\n%u", sip_msg_cseq(m));
+	for (k = key ? s->acks : NULL; k && !found; k = k->hh.next)
+		found = strncmp(k->key, key, n) == 0 && cstr_eq(strrchr(k->key, '\n'), cseq);
+	mem_deref(key);
+	return found;
+}
+
+bool sip_ack_again(struct sip *s, const struct sip_msg *m)
 {
 	char *key = dlg_key(sip_msg_call_id(m), sip_msg_from_tag(m), sip_msg_to_tag(m), sip_msg_cseq(m));
 	struct sip_kept_ack *k = NULL;
@@ -108,12 +125,15 @@ void sip_ack_again(struct sip *s, const struct sip_msg *m)
 		HASH_FIND_STR(s->acks, key, k);
 	mem_deref(key);
 	if (!k) {
+		if (is_forked(s, m))
+			return false;
 		metric_inc(&sip_stats[SIP_STRAY]);
-		return;
+		return true;
 	}
 	metric_inc(&sip_stats[SIP_RETRANS_OUT]);
 	if (!sip_conn_get(&c, s, str_c(k->host), k->port, k->call_id))
 		sip_conn_send(c, buf_view(&k->text));
+	return true;
 }
 
 void sip_ack_flush(struct sip *s)

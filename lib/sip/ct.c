@@ -5,7 +5,7 @@
  * that connection; then respcb once. TCP does not lose messages, so requests are never repeated.
  * The user's reference is the handle: when it goes while an answer is due, the table takes the transaction over
  * and it goes on without a callback. An INVITE nobody waits for any more is cancelled, and when it is answered 2xx all
- * the same, acknowledged and ended with BYE.
+ * the same, acknowledged and ended with BYE; so is what a second branch of a fork answers behind the first.
  */
 #include <errno.h>
 #include "lib/base/log.h"
@@ -255,10 +255,12 @@ void sip_ct_receive(struct sip *s, struct sip_conn *c, const struct sip_msg *m)
 		return;                                   /* the INVITE's own answer is what counts */
 	HASH_FIND(hh, s->cts, branch.p, branch.l, ct);
 	if (!ct || ct->invite != str_eq(method, STR("INVITE"))) {
-		if (str_eq(method, STR("INVITE")) && sip_msg_scode(m) / 100 == 2)
-			sip_ack_again(s, m);
-		else
+		if (str_eq(method, STR("INVITE")) && sip_msg_scode(m) / 100 == 2) {
+			if (!sip_ack_again(s, m))         /* the second phone that answered: the first one has the call */
+				end_unwanted(s, m);
+		} else {
 			metric_inc(&sip_stats[SIP_STRAY]);
+		}
 		return;
 	}
 	mem_ref(ct);

@@ -88,7 +88,7 @@ int  sip_send(struct sip_conn **cp, struct sip *s, const struct sip_req *r, cons
 int  sip_send_once(struct sip *s, const struct sip_req *r);
 
 /* --- ack.c */
-void sip_ack_again(struct sip *s, const struct sip_msg *m);                    /* to a 2xx that came again */
+bool sip_ack_again(struct sip *s, const struct sip_msg *m);                    /* to a 2xx that came again; false: of a fork's other branch */
 void sip_ack_flush(struct sip *s);
 
 /* --- ct.c */

@@ -87,7 +87,7 @@ def test_c5_each_refusal_has_its_reason_and_the_endpoint_goes(party, code, reaso
 def test_who_is_not_registered_is_told_at_once(party):
     p = party()
     seen = len(p.call.requests)
-    r = p.call.info(dial(p.focus, user="sip:dave@conclave.test"), wait_final=False)
+    r = p.call.info(dial(p.focus, user="sip:frank@conclave.test"), wait_final=False)
     r.seen = seen
     f = p.final(r)
     assert (f.code, f.reason) == ("failure", "userNotAnswered")
@@ -182,6 +182,228 @@ def test_the_end_of_the_conference_cancels_what_rings(party):
     p.wait_status("alerting")
     p.call.info(c3p.by_conf("deleteConference", p.focus))
     assert p.carol.cancelled.wait(5)
+
+
+# --- while it rings
+def finals_and_pendings(call, request_id):
+    codes = [c3p.Result(m).code for _, m in call.requests if m.method == "INFO" and c3p.Result(m).request_id == request_id]
+    return codes.count("pending"), [c for c in codes if c != "pending"]
+
+
+@pytest.fixture
+def quick(stack):
+    """A sign of life every second; a call rings six seconds at most."""
+    saved = {p: (stack.dir / "etc" / f"{p}.conf").read_text() for p in ("focusd", "mcu")}
+    (stack.dir / "etc" / "focusd.conf").write_text(saved["focusd"] + "\n[conference]\nprogress_s = 1\n")
+    (stack.dir / "etc" / "mcu.conf").write_text(saved["mcu"] + "\n[sip]\nring_s = 6\n")
+    stack.restart("focusd")
+    stack.restart("mcu")
+    stack.wait("the mcu is known", lambda: stack.metrics("focusd")["conclave_factory_mcus"] >= 2, 8)
+    yield
+    for part, text in saved.items():
+        (stack.dir / "etc" / f"{part}.conf").write_text(text)
+        stack.restart(part)
+    stack.wait("the mcu is known", lambda: stack.metrics("focusd")["conclave_factory_mcus"] >= 2, 8)
+
+
+def test_who_asked_hears_that_it_rings_and_then_the_outcome(party, end):
+    p = party()
+    r = p.start()
+    p.carol.wait()
+    assert finals_and_pendings(p.call, r.request_id) == (0, [])
+    p.carol.ring()
+    p.stack.wait("a pending INFO", lambda: finals_and_pendings(p.call, r.request_id) == (1, []))
+    p.carol.ring(183)
+    end(p.carol.answer())
+    assert p.final(r).code == "success"
+    assert finals_and_pendings(p.call, r.request_id) == (1, ["success"])
+
+
+def test_a_call_that_rings_on_gives_signs_of_life_and_ends_in_time(party, quick):
+    p = party()
+    r = p.start()
+    p.carol.ring()
+    p.wait_status("alerting")
+    at = time.monotonic()
+    f = p.final(r, 10)
+    assert (f.code, f.reason) == ("failure", "userNotAnswered") and 4 < time.monotonic() - at < 9
+    pendings, finals = finals_and_pendings(p.call, r.request_id)
+    assert 4 <= pendings <= 8 and finals == ["failure"], (pendings, finals)
+    assert p.carol.cancelled.wait(5)
+    p.wait_status(None)
+
+
+# --- who was called
+def test_who_is_called_at_another_users_address_is_shown_as_that_user(party, stack, end):
+    """Carol is dialled, whatever name the command gives her; and she is a participant of her own right."""
+    p = party()
+    r = p.start(user="sip:dave@conclave.test", uri=CAROL + ";transport=tls")
+    carol = end(p.carol.answer(tone=B))
+    assert p.final(r).code == "success"
+    p.wait_status("connected")
+    assert "sip:dave@conclave.test" not in p.roster.users
+    sub, roster = c3p.watch(carol.ua, p.focus)
+    sub.wait("herself", lambda: roster.connected(CAROL, "audio-video"))
+    assert p.call.info(c3p.delete_user(p.focus, CAROL)).code == "success"
+    assert carol.ended.wait(5)
+
+
+def test_nobody_else_may_act_in_a_dialled_call(party, stack, end):
+    p = party()
+    p.start()
+    carol = end(p.carol.answer(tone=B))
+    p.wait_status("connected")
+    dave, answers = stack.ua("dave", register=True), []
+    carol.cseq += 5
+    for method in ("BYE", "UPDATE", "INVITE"):
+        forged = carol.build(method)
+        forged.set("Via", dave.via())
+        forged.set("From", forged.get("From").replace("carol", "dave"))
+        answers.append(dave.transact(forged, timeout=4).code)
+    assert answers == [403, 403, 403] and not carol.ended.is_set()
+    assert carol.bye().code == 200
+    p.wait_status(None)
+
+
+def test_of_two_phones_that_answer_the_second_is_let_go(party, stack, end):
+    p = party()
+    second = end(Callee(stack.ua("carol", register=True)))
+    r = p.start()
+    one, two = p.carol.wait(), second.wait()
+    assert one.call_id == two.call_id
+    a, b = end(p.carol.answer(tone=B)), end(second.answer())
+    assert p.final(r).code == "success"
+    p.stack.wait("one of them is let go", lambda: a.ended.is_set() or b.ended.is_set(), 5)
+    p.wait_status("connected")
+    time.sleep(0.5)
+    assert [a.ended.is_set(), b.ended.is_set()].count(True) == 1, "and only one"
+    for call in (a, b):
+        assert [m.method for _, m in call.requests].count("ACK") >= 1, "each 2xx was acknowledged"
+
+
+# --- who may call whom
+def attendee(p, stack, end):
+    bob = stack.ua("bob")
+    call = c3p.join(bob, p.focus)
+    return bob, call
+
+
+def test_an_attendee_calls_himself_and_nobody_else(party, stack, end):
+    p = party()
+    bob, call = attendee(p, stack, end)
+    other = call.info(dial(p.focus))
+    number = call.info(dial(p.focus, uri="tel:+15550123"))
+    me_at_carols = call.info(dial(p.focus, user="sip:bob@conclave.test", uri=CAROL))
+    for r in (other, number, me_at_carols):
+        assert (r.sip, r.diagnostics, r.reason) == (403, 3015, "unauthorized"), r
+    phone = end(Callee(stack.ua("bob", register=True)))
+    seen = len(call.requests)
+    r = call.info(dial(p.focus, user="sip:bob@conclave.test"), wait_final=False)
+    end(phone.answer())
+    assert call._final(r.request_id, seen, 8).code == "success"
+    call.bye()
+
+
+def test_attendee_dialout_allows_others_but_not_to_name_a_number_as_one_of_us(party, stack, end):
+    conf = stack.dir / "etc" / "focusd.conf"
+    saved = conf.read_text()
+    conf.write_text(saved + "\n[conference]\nattendee_dialout = yes\n")
+    stack.restart("focusd")
+    try:
+        p = party()
+        bob, call = attendee(p, stack, end)
+        r = call.info(dial(p.focus, user="sip:alice@conclave.test", uri="tel:+15550123"))
+        assert (r.sip, r.reason) == (403, "unauthorized"), "the organizer's name for some number"
+        seen = len(call.requests)
+        r = call.info(dial(p.focus), wait_final=False)
+        assert r.code == "pending", r
+        end(p.carol.answer())
+        assert call._final(r.request_id, seen, 8).code == "success"
+        call.bye()
+    finally:
+        conf.write_text(saved)
+        stack.restart("focusd")
+
+
+def test_who_does_not_exist_is_told_like_who_is_not_there(party):
+    """Nobody learns by calling who has an account."""
+    p = party()
+    p.stack.run("user", "add", "erin:secret-e")
+    outcomes = set()
+    for user in ("erin", "no-such-name", "x"):
+        seen = len(p.call.requests)
+        r = p.call.info(dial(p.focus, user=f"sip:{user}@conclave.test"), wait_final=False)
+        f = p.call._final(r.request_id, seen, 8)
+        outcomes.add((f.code, f.reason))
+    assert outcomes == {("failure", "userNotAnswered")}
+
+
+# --- numbers
+class Trunk(Callee):
+    """The gateway of TRUNK_IP: called without having registered."""
+    def close(self):
+        for call in self.calls:
+            call.close()
+        self.ua.close()
+
+
+@pytest.fixture
+def trunk(stack, end):
+    """A gateway, and a policy that sends German numbers to it. Yields (callee, the hook's file)."""
+    ua = stack.trunk("gateway", "udp")
+    hook = stack.dir / "etc" / "policy.d" / "60-dial-out.lua"
+    host, port = ua.sock.getsockname()[:2]
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("return { allow_dial_out = function(req) if req.number and req.number:match('^%+49') then "
+                    f"return 'sip:{host}:{port}' end end }}\n")
+    stack.run("reload")
+    yield end(Trunk(ua))
+    hook.unlink()
+    stack.run("reload")
+
+
+def test_a_tel_uri_goes_by_the_trunk_that_the_policy_names(party, trunk, stack, end):
+    p = party()
+    alice = end(c3p.talk(p.ua, c3p.mcu_uri(p.focus), tone=A))
+    guest = "sip:guest@elsewhere.example"
+    seen = len(p.call.requests)
+    r = p.call.info(dial(p.focus, user=guest, uri="tel:+49-30-123"), wait_final=False)
+    invite = trunk.wait()
+    host, port = trunk.ua.sock.getsockname()[:2]
+    assert invite.uri == f"sip:+4930123@{host}:{port};user=phone", invite.uri
+    trunk.ring()
+    p.sub.wait("it rings", lambda: [e.findtext("ci:status", namespaces=c3p.NS) for e in p.roster.endpoints(guest)] == ["alerting"])
+    phone = end(trunk.answer(tone=B))
+    assert p.call._final(r.request_id, seen, 8).code == "success"
+    p.sub.wait("it talks", lambda: p.roster.connected(guest, "audio-video"))
+    alice.leg.wait_heard({B}, [A, B])
+    phone.leg.wait_heard({A}, [A, B])
+    assert phone.bye().code == 200, "the trunk may end its call"
+    p.sub.wait("it is gone", lambda: not p.roster.endpoints(guest))
+
+
+def test_a_colleague_on_his_mobile_is_shown_by_his_name_and_the_trunk_may_still_hang_up(party, trunk, end):
+    p = party()
+    seen = len(p.call.requests)
+    r = p.call.info(dial(p.focus, user="sip:dave@conclave.test", uri="tel:+49171"), wait_final=False)
+    phone = end(trunk.answer(tone=B))
+    assert p.call._final(r.request_id, seen, 8).code == "success"
+    p.sub.wait("dave", lambda: p.roster.connected("sip:dave@conclave.test", "audio-video"))
+    assert phone.bye().code == 200
+    p.sub.wait("gone", lambda: "sip:dave@conclave.test" not in p.roster.users)
+
+
+def test_what_the_policy_does_not_allow_is_denied(party, trunk, end):
+    p = party()
+    for uri in ("tel:+33123", "sip:+33123@elsewhere.example", "sip:someone@elsewhere.example"):
+        seen = len(p.call.requests)
+        r = p.call.info(dial(p.focus, user="sip:guest@elsewhere.example", uri=uri), wait_final=False)
+        f = p.call._final(r.request_id, seen, 8)
+        assert (f.code, f.reason) == ("failure", "userDenied"), (uri, f)
+    assert not trunk.invites
+    for uri in ("tel:", "tel:abc", "mailto:x@y", "sip:", "sip:a b@x"):
+        r = p.call.info(dial(p.focus, user="sip:guest@elsewhere.example", uri=uri))
+        assert (r.sip, r.reason) == (603, "invalidUserEntity"), (uri, r)
 
 
 def test_after_all_no_leg_is_left(stack):

@@ -245,6 +245,45 @@ static void no_memory_costs_one_request_and_leaks_nothing(void **state)
 	}
 }
 
+/* The raw peer stands for the edge, which hands on what every branch of a fork answers. */
+static void the_second_2xx_of_a_fork_is_acknowledged_and_ended_once(void **state)
+{
+	char dest[64], contact[128], fork[512];
+	struct sip_req r = { .method = "INVITE", .ruri = "sip:c@example.net", .from = "<sip:m@example.net>;tag=fm", .to = "<sip:c@example.net>",
+			     .call_id = "fork", .cseq = 7, .hdrs = "Contact: <sip:m@example.net>\r\n", .dest = dest };
+	struct sip_dlg *d;
+	struct raw raw;
+
+	(void)state;
+	snprintf(dest, sizeof(dest), "127.0.0.1:%u", sip_port(a.sip));
+	snprintf(contact, sizeof(contact), "Contact: <sip:c@%s;transport=tls>\r\n", dest);
+	snprintf(fork, sizeof(fork), "SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS 10.9.8.7:5061;branch=z9hG4bKfork\r\nFrom: <sip:m@example.net>;tag=fm\r\n"
+		 "To: <sip:c@example.net>;tag=second\r\nCall-ID: fork\r\nCSeq: 7 INVITE\r\n%sContent-Length: 0\r\n\r\n", contact);
+	assert_int_equal(sip_request(b.sip, NULL, &r, on_response, &b), 0);
+	WAIT(a.n_req, 1);
+	sip_st_set_cb(a.st, NULL, on_acked, &a);
+	assert_int_equal(sip_reply(a.st, &(struct sip_reply){ .code = 200, .to_tag = "first", .hdrs = contact }), 0);
+	WAIT(b.n_resp, 1);
+	raw_open(&raw);
+	raw_send(&raw, fork);                           /* before the first is acknowledged nobody knows that it is a fork */
+	PASS(30);
+	assert_int_equal(a.n_req, 1);
+	assert_int_equal(sip_dlg_uac(&d, b.resp, NULL), 0);
+	assert_int_equal(sip_dlg_ack(b.sip, d, 7), 0);
+	WAIT(a.n_ack, 1);
+	a.on_request = on_ok;
+	raw_send(&raw, fork);
+	WAIT(a.n_req, 2);
+	assert_true(str_eq(sip_msg_method(a.req), STR("BYE")));
+	assert_true(str_eq(sip_msg_to_tag(a.req), STR("second")));
+	raw_send(&raw, fork);                           /* again: the same ACK, no second BYE */
+	PASS(50);
+	assert_int_equal(a.n_req, 2);
+	assert_int_equal(b.n_resp, 1);
+	mem_deref(d);
+	raw_close(&raw);
+}
+
 static void on_plain_accept(struct stream *s, void *arg)
 {
 	struct stream **keep = arg;
@@ -463,6 +502,7 @@ int main(void)
 		T(no_memory_costs_one_request_and_leaks_nothing),
 		T(a_peer_that_never_shakes_hands_is_given_up),
 		T(keep_alives_are_answered_and_pieces_are_joined),
+		T(the_second_2xx_of_a_fork_is_acknowledged_and_ended_once),
 		T(a_repeated_request_gets_the_kept_answer),
 		T(hops_requirements_and_strays_have_their_answers),
 		T(a_request_that_nobody_holds_is_answered_500),

@@ -109,6 +109,15 @@ test("policy files are asked in order and the first opinion counts", function()
 	os.remove(a); os.remove(b)
 end)
 
+test("a number is one however it is written", function()
+	eq(policy.number("tel:+49-30-(12).3;phone-context=x"), "+4930123")
+	eq(policy.number("sip:+4930123@gw.example;user=phone"), "+4930123")
+	eq(policy.number("sip:110@h"), "110")
+	eq(policy.number("sip:bob@h"), nil)
+	eq(policy.number("sip:h"), nil)
+	eq(policy.number("tel:help"), nil)
+end)
+
 test("an OCS-style client gets its Contact back with a GRUU when it named an instance", function()
 	local id = '+sip.instance="<urn:uuid:b7878522-d7fe-5c33-b30d-265f6618ae78>"'
 	local line = ocs.contact('<sip:127.0.0.1:40001;transport=tls;ms-opaque=d3>;methods="INVITE, INFO";proxy=replace;' .. id, "alice", 600)
