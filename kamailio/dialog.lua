@@ -25,13 +25,13 @@ end
 
 local function relay(R, why)
 	if R.method == "BENOTIFY" then
-		log.step("step=forward to=" .. KSR.pv.gete("$du"))
+		log.passing("step=forward to=" .. KSR.pv.gete("$du"))
 		if KSR.forward() < 0 then reply.drop("unreachable") end
 		return
 	end
 	if R.method ~= "ACK" then KSR.tm.t_on_reply("edge_reply_client") end
 	if R.method ~= "ACK" then KSR.tm.t_on_failure("edge_failure_user") end
-	log.step("step=" .. why .. " to=" .. KSR.pv.gete("$du"))
+	log.passing("step=" .. why .. " to=" .. KSR.pv.gete("$du"))
 	if KSR.tm.t_relay() < 0 then
 		reply.refuse(480, "Temporarily Unavailable", "unreachable")
 	end
@@ -101,7 +101,9 @@ function M.on_client_reply()
 	local addr = KSR.pv.gete("$si") .. ":" .. KSR.pv.gete("$sp")
 
 	headers.strip()
-	log.step("step=client-reply code=" .. code .. " from=" .. addr)
+	local say = code < 300 and log.passing or log.step
+
+	say("step=client-reply code=" .. code .. " from=" .. addr)
 	if code > 100 and code < 300 and (method == "INVITE" or method == "SUBSCRIBE" or method == "REFER" or method == "UPDATE") then
 		local callee = KSR.pv.gete("$avp(callee)")
 		local who = peers.answering(proto)

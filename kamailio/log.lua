@@ -23,4 +23,11 @@ function M.step(text)  KSR.info(line(text)) end
 function M.warn(text)  KSR.warn(line(text)) end
 function M.error(text) KSR.err(line(text)) end
 
+-- Notifications are nearly all messages of a large conference: those that pass say nothing, those that fail do.
+local many = { NOTIFY = true, BENOTIFY = true }
+
+function M.passing(text)
+	if not many[KSR.pv.gete("$rm")] then M.step(text) end
+end
+
 return M

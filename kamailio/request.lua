@@ -103,7 +103,7 @@ function M.handle()
 	if R.method == "OPTIONS" and not R.in_dialog and (R.user == "" or R.user == "edge") then
 		return for_the_edge(R)
 	end
-	log.step("step=request kind=" .. R.who.kind .. " from=" .. R.proto .. ":" .. R.ip .. ":" .. R.port .. " ruri=" .. R.ruri)
+	log.passing("step=request kind=" .. R.who.kind .. " from=" .. R.proto .. ":" .. R.ip .. ":" .. R.port .. " ruri=" .. R.ruri)
 	if not allowed_by_policy(R) then return end
 	if R.in_dialog and R.method ~= "REGISTER" then
 		return dialog.handle(R)
