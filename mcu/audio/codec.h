@@ -5,6 +5,7 @@
  */
 #ifndef AUDIO_CODEC_H
 #define AUDIO_CODEC_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <stddef.h>
 
@@ -23,7 +24,9 @@ struct codec {
 	 * one and room the length of the gap */
 	int (*decode)(struct codec_dec *d, const uint8_t *payload, size_t n, int fec, int16_t *pcm, size_t room);
 	int (*samples)(const uint8_t *payload, size_t n);   /* at `rate` in a payload, or -EBADMSG */
+	bool recovers;                   /* a packet may carry the one before it: decode with fec */
 	int (*enc_loss)(struct codec_enc *e, unsigned percent);   /* loss at the peer, for FEC; may be NULL */
+	int (*enc_dtx)(struct codec_enc *e);   /* from now on payloads of 1 or 2 bytes in silence need not be sent; may be NULL */
 	/* a second encoder in the same state: a decoder that followed the one can follow the other from here on;
 	 * NULL where encoders have no memory */
 	int (*enc_copy)(struct codec_enc **ep, const struct codec_enc *from);

@@ -47,6 +47,13 @@ static int enc_loss(struct codec_enc *e, unsigned percent)
 	return rc == OPUS_OK ? 0 : error_of(rc);
 }
 
+static int enc_dtx(struct codec_enc *e)
+{
+	int rc = opus_encoder_ctl(e->opus, OPUS_SET_DTX(1));
+
+	return rc == OPUS_OK ? 0 : error_of(rc);
+}
+
 static int enc_alloc(struct codec_enc **ep, unsigned bitrate)
 {
 	struct codec_enc *e = mem_zalloc(STATE_OFFSET + (size_t)opus_encoder_get_size(1), NULL);
@@ -182,7 +189,7 @@ static int decode(struct codec_dec *d, const uint8_t *payload, size_t n, int fec
 }
 
 const struct codec codec_opus = {
-	.name = "opus", .rtp_clock = RATE, .rate = RATE,
+	.name = "opus", .rtp_clock = RATE, .rate = RATE, .recovers = true,
 	.enc_alloc = enc_alloc, .encode = encode, .dec_alloc = dec_alloc, .decode = decode, .samples = samples,
-	.enc_loss = enc_loss, .enc_copy = enc_copy,
+	.enc_loss = enc_loss, .enc_dtx = enc_dtx, .enc_copy = enc_copy,
 };

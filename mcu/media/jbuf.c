@@ -16,6 +16,11 @@
 #define STALE_US    8000000
 #define PAUSE_MS    120u          /* dry for longer: the source pauses */
 #define SEED        1500          /* weight of the first guess, one 20 ms frame; gone after some 3 s */
+#define LATE_SHARE  50            /* one packet in so many may come too late */
+#define STEP_US     20000         /* the delay shrinks when it is so much too long: an asker's rhythm, so it never swings */
+#define LOW_US      100000        /* between two looks at it */
+#define CALM_US     300000        /* between two steps down when there is no hurry */
+#define LOSSY       1000          /* 1/65536: packets are lost */
 
 static uint32_t ms_units(const struct jbuf *j, uint32_t ms)
 {
@@ -85,10 +90,12 @@ static void retarget(struct jbuf *j)
 		sum += j->late_hist[b];
 	for (b = JBUF_BINS - 1; b > 0; b--) {
 		above += j->late_hist[b];
-		if (above > sum * 3 / 100)
+		if (above > sum / LATE_SHARE)
 			break;
 	}
-	j->target_us = (int32_t)b * BIN_US;
+	j->target_us = (int32_t)b * BIN_US + BIN_US / 2;         /* the bin's upper edge */
+	if (j->fec && j->loss_x > LOSSY)
+		j->target_us += (int32_t)units_us(j, j->frame);
 	if (j->target_us > JBUF_MAX_US)
 		j->target_us = JBUF_MAX_US;
 	j->since_target = 0;
@@ -157,6 +164,17 @@ static int insert(struct jbuf *j, const struct jbuf_pkt *p)
 	return 0;
 }
 
+/* A gap counts when it is seen, what comes late is taken back. */
+static void missed(struct jbuf *j, uint16_t seq)
+{
+	int16_t step = (int16_t)(seq - j->push_seq);
+
+	for (int i = 0; i < step && i < 16; i++)
+		j->loss_x = (uint16_t)(j->loss_x - j->loss_x / 64 + (i ? 1000 : 0));
+	if (step < 0 && step > -100)
+		j->loss_x = j->loss_x > 1000 ? (uint16_t)(j->loss_x - 1000) : 0;
+}
+
 int jbuf_push(struct jbuf *j, const struct jbuf_pkt *p, int64_t now)
 {
 	if (j->anchored && jumped(j, p, now)) {
@@ -166,6 +184,8 @@ int jbuf_push(struct jbuf *j, const struct jbuf_pkt *p, int64_t now)
 	if (!j->anchored) {
 		anchor(j, p->ts, now);
 		j->last_push_us = now;
+	} else {
+		missed(j, p->seq);
 	}
 	observe(j, p->ts, now);
 	j->last_push_us = now;
@@ -196,6 +216,8 @@ void jbuf_nonaudio(struct jbuf *j, uint16_t seq)
 	}
 	if (up > -64)
 		j->silent_seqs |= 1ull << -up;
+	if ((int16_t)(seq - j->push_seq) > 0)
+		j->push_seq = seq;
 }
 
 /* Packets with sound that are missing between the last one played and the head */
@@ -256,32 +278,57 @@ static enum jbuf_what play(struct jbuf *j, struct jbuf_pkt *out)
 	return JBUF_PLAY;
 }
 
-/* The head is due. Is the delay more than it need be? */
+/* Once in a while: was the least that packets waited too much, or too little? -1: shrink, 1: grow */
+static int judge(struct jbuf *j, int64_t now)
+{
+	int32_t excess, low = j->low_us;
+	int64_t pace;
+
+	if (j->delay_us < low)
+		j->low_us = low = j->delay_us;
+	if (now - j->low_since_us < LOW_US)
+		return 0;
+	j->low_us = INT32_MAX;
+	j->low_since_us = now;
+	excess = low - j->target_us;
+	pace = excess > 2 * STEP_US ? 0 : CALM_US;
+	if (excess < -SLACK_US)
+		return 1;
+	if (excess < STEP_US - SLACK_US || now - j->adjust_us < pace)
+		return 0;
+	j->adjust_us = now;
+	return -1;
+}
+
+static bool leave_out(struct jbuf *j, int64_t now, bool quiet, struct jbuf_pkt *out)
+{
+	int32_t frame_us = (int32_t)units_us(j, j->q[0].dur), excess = j->delay_us - j->target_us;
+
+	if (j->n < 2 || j->q[1].ts != j->q[0].ts + j->q[0].dur || excess < frame_us - SLACK_US)
+		return false;
+	if (!quiet && excess <= JBUF_MAX_US)
+		return false;
+	if (now - j->left_out_us < (excess > JBUF_MAX_US ? 0 : excess > 3 * frame_us ? LOW_US : CALM_US))
+		return false;
+	play(j, out);
+	pool_put(j->pool, out->data);
+	j->skipped++;
+	j->delay_us -= frame_us;
+	j->left_out_us = j->low_since_us = now;
+	j->low_us = INT32_MAX;
+	return true;
+}
+
+/* The head is due. Is the delay what it should be? */
 static enum jbuf_what play_or_skip(struct jbuf *j, int64_t now, bool quiet, struct jbuf_pkt *out)
 {
-	int64_t frame_us = units_us(j, j->q[0].dur), excess, pace;
-	bool shrink = false;
+	int way = 0;
 
 	j->delay_us = (int32_t)(transit(j, j->q[0].ts, now) - base(j));
-	excess = j->delay_us - j->target_us;
-	pace = excess > JBUF_MAX_US ? 0 : excess > 3 * frame_us ? 100000 : 1000000;
-	if (excess >= frame_us - SLACK_US && now - j->adjust_us >= pace) {
-		bool next = j->n > 1 && j->q[1].ts == j->q[0].ts + j->q[0].dur;
-
-		if (next && (quiet || excess > JBUF_MAX_US)) {
-			play(j, out);
-			pool_put(j->pool, out->data);
-			j->skipped++;
-			j->delay_us -= (int32_t)frame_us;
-			j->adjust_us = now;
-		} else if (!quiet) {
-			shrink = true;
-			j->adjust_us = now;
-		}
-	}
+	if (!leave_out(j, now, quiet, out))
+		way = judge(j, now);
 	play(j, out);
-	if (shrink)
-		out->flags |= JBUF_SHRINK;
+	out->flags |= way < 0 ? JBUF_SHRINK : way > 0 ? JBUF_GROW : 0;
 	return JBUF_PLAY;
 }
 
@@ -293,6 +340,8 @@ static enum jbuf_what fill_up(struct jbuf *j, int64_t now, bool quiet, struct jb
 	j->running = true;
 	j->dry = 0;
 	j->play_ts = j->q[0].ts;
+	j->low_us = INT32_MAX;
+	j->low_since_us = now;
 	return play_or_skip(j, now, quiet, out);
 }
 

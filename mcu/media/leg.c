@@ -387,6 +387,7 @@ static void set_codec(struct wleg *l, const struct mleg_set *s)
 	if (l->codec != c) {
 		jbuf_flush(&l->jb);
 		jbuf_init(&l->jb, &l->room->w->pool, c->rtp_clock);
+		l->jb.fec = c->recovers;
 		l->has_src = false;
 		if (l->own) {
 			stream_fini(l->own);
@@ -414,8 +415,8 @@ static void set_inband(struct wleg *l, const struct mleg_set *s, bool new_rate)
 
 static void set_profile(struct wleg *l, const struct mleg_set *s)
 {
-	struct profile *p = s->send ? wroom_profile(l->room, s->codec, s->ptime_ms, s->opus_bitrate, false) : NULL;
-	struct profile *q = s->send ? wroom_profile(l->room, s->codec, s->ptime_ms, s->opus_bitrate, true) : NULL;
+	struct profile *p = s->send ? wroom_profile(l->room, s, false) : NULL;
+	struct profile *q = s->send ? wroom_profile(l->room, s, true) : NULL;
 
 	if (l->own && p != l->prof) {
 		stream_fini(l->own);
@@ -437,6 +438,7 @@ static void start(struct wleg *l, int64_t now)
 	l->tx_ts = worker_rnd(l->room->w);
 	l->tx_tick = l->room->tick;
 	vad_init(&l->vad, TICK_MS);
+	l->voiced_ago = 255;
 	mix_gain_init(&l->out_gain, MIX_UNITY);
 	mix_gain_init(&l->volume, MIX_UNITY);
 	snprintf(l->cname, sizeof(l->cname), "%08x@mcu", worker_rnd(l->room->w));
@@ -463,6 +465,8 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 	l->dtmf_pt = s->dtmf_pt;
 	l->cn_pt = s->cn_pt;
 	l->level_ext = s->level_ext;
+	l->agc_on = s->agc;
+	l->denoise_on = s->denoise;
 	l->mux = s->rtcp_mux;
 	if (l->recv && !s->recv)
 		jbuf_flush(&l->jb);
@@ -513,6 +517,19 @@ static void idle(struct wleg *l, int64_t now)
 	}
 }
 
+/* What the peer has told of its loss: to the encoder that makes its packets */
+static void tell_loss(struct wleg *l)
+{
+	unsigned percent = ((unsigned)l->peer_fraction_lost * 100 + 128) / 256;
+
+	if (!l->peer_reported || !l->prof)
+		return;
+	if (l->own)
+		stream_loss(l->own, percent);
+	if (l->prof->loss == LOSS_UNKNOWN || percent > l->prof->loss)
+		l->prof->loss = (uint8_t)percent;
+}
+
 void wleg_second(struct wleg *l, int64_t now)
 {
 	if (!l->started)
@@ -529,6 +546,8 @@ void wleg_second(struct wleg *l, int64_t now)
 		l->old_in = mem_deref(l->old_in);
 	if (l->voice && !l->in_mix && ++l->idle_voice > VOICE_KEEP_S)
 		voice_free(l);
+	if (l->codec->enc_loss)
+		tell_loss(l);
 	wleg_ice_second(l, now);
 	idle(l, now);
 	cool(l, now);

@@ -78,6 +78,7 @@ static void on_report(uint32_t from, const struct rtcp_report *r, void *arg)
 	if (r->ssrc != f->l->ssrc)
 		return;
 	f->l->peer_fraction_lost = r->fraction;
+	f->l->peer_reported = true;
 	rtt = rtcp_rtt_us(r, rtcp_ntp(wall_us()));
 	if (rtt)
 		f->l->rtt_us = rtt;

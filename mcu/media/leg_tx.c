@@ -2,7 +2,7 @@
 /* leg_tx.c - a payload, shared or private, becomes this leg's packet: header, copy, SRTP in place, outbox
  *
  * One SSRC, one sequence and one timestamp line for the life of the leg: where nothing is sent (hold, no address yet,
- * ticks that were skipped) the timestamp still runs and the next packet bears the marker.
+ * ticks that were skipped, silence left out) the timestamp still runs and the next packet bears the marker.
  */
 #include <string.h>
 #include "mcu/media/media_priv.h"
@@ -13,10 +13,10 @@ void wleg_pass(struct wleg *l, uint64_t ticks)
 	l->marker = true;
 }
 
-static void send_packet(struct wleg *l, const uint8_t *payload, size_t len, const uint32_t *csrc, unsigned ncsrc)
+static void send_packet(struct wleg *l, uint8_t pt, const uint8_t *payload, size_t len, const uint32_t *csrc, unsigned ncsrc)
 {
 	struct worker *w = l->room->w;
-	struct rtp_hdr h = { .marker = l->marker, .pt = l->pt_send, .ncsrc = (uint8_t)ncsrc, .seq = l->tx_seq,
+	struct rtp_hdr h = { .marker = l->marker, .pt = pt, .ncsrc = (uint8_t)ncsrc, .seq = l->tx_seq,
 			     .ts = l->tx_ts, .ssrc = l->ssrc };
 	uint8_t *p = outbox_next(&w->out);
 	size_t n;
@@ -41,7 +41,10 @@ void wleg_send(struct wleg *l, const struct stream *s, const uint32_t *csrc, uns
 	uint32_t step = stream_step(s);
 
 	for (unsigned i = 0; i < s->nout; i++) {
-		send_packet(l, s->out[i].data, s->out[i].len, csrc, ncsrc);
+		if (s->out[i].len)
+			send_packet(l, s->out[i].cn ? l->cn_pt : l->pt_send, s->out[i].data, s->out[i].len, csrc, ncsrc);
+		if (!s->out[i].len || s->out[i].cn)
+			l->marker = true;
 		l->tx_ts += step;
 	}
 }

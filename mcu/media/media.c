@@ -594,6 +594,11 @@ out:
 }
 
 /* The one word that both threads share: muting must not fail for want of memory. */
+void mleg_gain(struct mleg *l, int db)
+{
+	atomic_store_explicit(&l->half->volume_in, db < -60 ? -60 : db > 12 ? 12 : db, memory_order_relaxed);
+}
+
 void mleg_mute(struct mleg *l, bool ingress, bool egress)
 {
 	atomic_store_explicit(&l->half->mute_req, (ingress ? 1u : 0) | (egress ? 2u : 0), memory_order_relaxed);

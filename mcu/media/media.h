@@ -68,7 +68,7 @@ struct mleg_set {
 	uint8_t     cn_pt;           /* 0: none */
 	uint8_t     level_ext;       /* RFC 6464 id, 0: none */
 	unsigned    ptime_ms;        /* 10..60 in steps of 10, ours */
-	bool        opus_stereo_ok;  /* ignored for now by mono mixing; decoding accepts stereo anyway */
+	bool        opus_stereo_ok;  /* the mix is mono; stereo that comes in is taken down to it */
 	unsigned    opus_bitrate;    /* bit/s cap, 0: default */
 	bool        send, recv;      /* from the SDP direction: we send, we receive */
 	bool        rtcp_mux;
@@ -78,6 +78,9 @@ struct mleg_set {
 	enum srtp_suite_id suite;
 	uint8_t     key_in[SRTP_MAX_KEY], key_out[SRTP_MAX_KEY];   /* peer's key, our key; key then salt */
 	size_t      key_len;
+	bool        dtx;             /* send less in silence: comfort noise where cn_pt is, Opus DTX */
+	bool        agc;             /* bring the peer's voice to the level of the others (audio/agc.h) */
+	bool        denoise;         /* take noise out of it (audio/denoise.h): costs, while it is mixed */
 	struct ice_prm ice;          /* form ICE_OFF: none. Else media goes only to where checks came from, and addr and
 				      * the ports are not used */
 };
@@ -85,6 +88,7 @@ struct mleg_set {
 int  mleg_set(struct mleg *l, const struct mleg_set *s);
 void mleg_mute(struct mleg *l, bool ingress, bool egress);      /* block what comes in / what goes out (silence is sent) */
 void mleg_tone(struct mleg *l, unsigned hz, unsigned ms);       /* a private tone for this leg */
+void mleg_gain(struct mleg *l, int db);                         /* of what others hear of this leg, -60..12 */
 void mleg_volume(struct mleg *l, int db);                       /* of what this leg hears, -60..12 */
 
 /* Recordings (audio/clip.h) for one leg, which gets an encoder of its own meanwhile, or for all of a room. They are queued

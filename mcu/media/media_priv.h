@@ -7,6 +7,7 @@
  *
  *   worker.c   thread, slots, message queue          room.c    one tick of a room: who is mixed, the sums, the senders
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
+ *   voice_fetch.c  the part of it that decodes, conceals, stretches
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
  *   play.c     recordings and music                          move.c    a leg from one room to another
@@ -19,13 +20,18 @@
 #include "lib/base/metric.h"
 #include "lib/rtp/rtcp.h"
 #include "lib/rtp/rtp.h"
+#include "mcu/audio/agc.h"
+#include "mcu/audio/cng.h"
 #include "mcu/audio/codec.h"
+#include "mcu/audio/denoise.h"
 #include "mcu/audio/dtmf.h"
 #include "mcu/audio/level.h"
 #include "mcu/audio/mix.h"
 #include "mcu/audio/resample.h"
 #include "mcu/audio/tone.h"
+#include "mcu/audio/stretch.h"
 #include "mcu/audio/vad.h"
+#include "mcu/audio/voicing.h"
 #include "mcu/media/jbuf.h"
 #include "mcu/media/media.h"
 #include "mcu/media/play.h"
@@ -61,10 +67,16 @@ struct stream {
 	struct mix_limiter  lim;
 	int16_t            *pcm;         /* gathers frames unless ptime is one tick */
 	size_t              fill;
+	bool                dtx, pausing; /* leaves packets out in silence; does so now */
+	uint8_t             loss;        /* percent that the encoder reckons with; LOSS_UNKNOWN: its own guess */
+	uint16_t            pause_ms;    /* so long it has been silent */
 	unsigned            nout;        /* payloads made in this tick */
-	struct { size_t len; uint8_t data[1280]; } out[STREAM_OUT];
+	struct { size_t len; bool cn; uint8_t data[1280]; } out[STREAM_OUT];   /* len 0: its time passes, nothing is sent */
 };
-void stream_init(struct stream *s, enum mcodec codec, unsigned ptime_ms, unsigned bitrate);
+#define LOSS_UNKNOWN 255u
+void stream_init(struct stream *s, enum mcodec codec, unsigned ptime_ms, unsigned bitrate, bool dtx);
+void stream_pause(struct stream *s, bool silent);              /* before each tick of a stream with dtx */
+void stream_loss(struct stream *s, unsigned percent);          /* once a second: what its receivers have reported */
 void stream_fini(struct stream *s);
 int  stream_join(struct stream *s, const struct stream *of);   /* goes on where `of` is: encoder and samples gathered */
 void stream_tick(struct stream *s, const int16_t *frame, bool encode);
@@ -77,14 +89,20 @@ struct profile {
 	unsigned        nrefs;           /* legs that have it */
 	uint64_t        done;            /* room tick of its last frame */
 	bool            silent;          /* what muted receivers get */
+	uint8_t         loss;            /* the most that a receiver has reported in this second; LOSS_UNKNOWN: none has */
 	struct stream   s;
 };
 
+#define VOICE_HOLD_MS 160u            /* of sound that waits until it is known for a voice */
 /* --- what a leg needs only while it may be heard */
 struct voice {
 	struct codec_dec *dec;
 	struct resample  *rs[NRATES];    /* own rate to the mix's, where it differs */
 	struct mix_gain   gain;          /* mute, entering and leaving the mix */
+	struct mix_gain   level;         /* automatic gain and the leg's volume */
+	struct voicing    voicing;
+	struct denoise   *denoise;       /* NULL: not wanted */
+	struct cng        cng;           /* between a talker's comfort noise packets */
 	size_t            size;          /* of pcm, samples */
 	bool              stale;         /* packets went by undecoded: what pcm holds is not what was said */
 	int16_t           pcm[];
@@ -172,6 +190,14 @@ struct wleg {
 	uint32_t fill, used;                     /* samples due: from fill's start, used ones were this tick's */
 	uint16_t quiet_ticks, gap_ticks;
 	uint16_t idle_voice;                     /* seconds without need of a decoder */
+	uint32_t held, newest_at;                /* samples of fill whose time is over; where this tick's stand: see voice.c */
+	uint8_t  quiet_run;                      /* ticks since it was loud */
+	uint8_t  voiced_ago;                     /* ticks since it was surely a voice */
+	uint8_t  cn_ticks;                       /* so long comfort noise goes on without news of it */
+	int8_t   stretch;                        /* more (1) or less (-1) time is wanted, as soon as it can be hidden */
+	bool     agc_on, denoise_on;
+	struct agc agc;
+	_Atomic int volume_in;                   /* dB; as mute_req */
 
 	/* send */
 	struct srtp_ctx *out;
@@ -190,6 +216,7 @@ struct wleg {
 	int64_t   rtcp_due_us;
 	uint32_t  rtt_us, drops;
 	uint8_t   peer_fraction_lost;
+	bool      peer_reported;
 	char      cname[24];
 	struct mleg_stats st;
 	unsigned  id_len;
@@ -317,7 +344,7 @@ void wroom_skip(struct wroom *r, uint64_t ticks);          /* ticks that were ne
 int  wroom_add_leg(struct wroom *r, struct wleg *l);         /* -ENOMEM */
 void wroom_del_leg(struct wroom *r, struct wleg *l);
 void wroom_heat(struct wroom *r, struct wleg *l, bool hot);
-struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime_ms, unsigned bitrate, bool silent);
+struct profile *wroom_profile(struct wroom *r, const struct mleg_set *s, bool silent);
 void wroom_profile_put(struct wroom *r, struct profile *p);
 void wroom_chime(struct wroom *r, bool join);
 struct wroom *wroom_alloc(void);
@@ -349,6 +376,13 @@ struct wleg *wleg_alloc(void);                              /* mem_deref() close
 void voice_init(void);                                      /* tables, once */
 void voice_pull(struct wleg *l, int64_t tick_us);           /* sets frame, loud and the level */
 void voice_free(struct wleg *l);
+bool voice_wanted(const struct wleg *l, int level);         /* must be decoded */
+int32_t voice_gain(const struct wleg *l);                   /* automatic gain and volume, Q15 */
+void voice_fetch(struct wleg *l, uint32_t want, int64_t tick_us);    /* voice_fetch.c: until fill is want, or nothing is due */
+const int16_t *voice_newest(const struct wleg *l);          /* this tick's sound, also while it is held; or NULL */
+void voice_enter(struct wleg *l);                           /* it is mixed from this tick on */
+void voice_shape(struct wleg *l);                           /* this tick's frame: noise, gain; once it is sure to be mixed */
+bool voice_speaks(const struct wleg *l);                    /* it is loud, and a voice */
 int  voice_level(const struct wleg *l);
 bool voice_unheard(const struct wleg *l, int level);
 int  voice_payload_level(const struct wleg *l, const uint8_t *p, size_t n);

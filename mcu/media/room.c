@@ -101,12 +101,19 @@ void wroom_del_leg(struct wroom *r, struct wleg *l)
 }
 
 /* --- profiles */
-struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime_ms, unsigned bitrate, bool silent)
+/* Does the leg get fewer packets in silence? Opus does it by itself, others where comfort noise was agreed. */
+static bool saves(const struct mleg_set *s)
+{
+	return s->dtx && (s->codec == MCODEC_OPUS || s->cn_pt);
+}
+
+struct profile *wroom_profile(struct wroom *r, const struct mleg_set *s, bool silent)
 {
 	struct profile *p;
 
 	for (p = r->profiles; p; p = p->next)
-		if (p->codec == codec && p->s.ptime_ms == ptime_ms && p->s.bitrate == bitrate && p->silent == silent) {
+		if (p->codec == s->codec && p->s.ptime_ms == s->ptime_ms && p->s.bitrate == s->opus_bitrate &&
+		    p->s.dtx == saves(s) && p->silent == silent) {
 			p->nrefs++;
 			return p;
 		}
@@ -115,10 +122,11 @@ struct profile *wroom_profile(struct wroom *r, enum mcodec codec, unsigned ptime
 		metric_inc(&media_metrics[M_NOMEM]);
 		return NULL;
 	}
-	p->codec = codec;
+	p->codec = s->codec;
 	p->silent = silent;
 	p->nrefs = 1;
-	stream_init(&p->s, codec, ptime_ms, bitrate);
+	p->loss = LOSS_UNKNOWN;
+	stream_init(&p->s, s->codec, s->ptime_ms, s->opus_bitrate, saves(s));
 	p->next = r->profiles;
 	r->profiles = p;
 	return p;
@@ -171,6 +179,7 @@ static void enter(struct wroom *r, struct wleg *l)
 	r->mix[r->nmix++] = l;
 	l->in_mix = true;
 	l->push_ticks = 0;
+	voice_enter(l);
 	mix_gain_init(&l->voice->gain, 0);
 	mix_gain_set(&l->voice->gain, MIX_UNITY, rate_hz[l->rate] / 500);
 }
@@ -226,7 +235,7 @@ static void select_mix(struct wroom *r)
 	for (unsigned i = 0; i < r->ncand; i++) {
 		struct wleg *l = r->cand[i];
 
-		if (l->in_mix || !l->frame)
+		if (l->in_mix || !l->frame || !voice_speaks(l))
 			continue;
 		if (r->nmix < max) {
 			enter(r, l);
@@ -283,6 +292,7 @@ static void parts(struct wroom *r)
 
 		if (!l->frame)
 			continue;
+		voice_shape(l);
 		mix_gain_apply(&l->voice->gain, l->voice->pcm, rate_frame(l->rate));
 		p->leg = l;
 		for (unsigned k = 0; k < NRATES; k++)
@@ -360,7 +370,7 @@ static bool own_start(struct wleg *l)
 		metric_inc(&media_metrics[M_NOMEM]);
 		return false;
 	}
-	stream_init(s, l->prof->codec, l->prof->s.ptime_ms, l->prof->s.bitrate);
+	stream_init(s, l->prof->codec, l->prof->s.ptime_ms, l->prof->s.bitrate, l->prof->s.dtx);
 	if (stream_join(s, l->on_silent ? &l->silent->s : &l->prof->s)) {
 		stream_fini(s);
 		mem_deref(s);
@@ -392,6 +402,8 @@ static void own_tick(struct wroom *r, struct wleg *l)
 		tone_add(&l->tone, w->tmp, n);
 		mix_saturate(w->pcm, w->tmp, n);
 	}
+	if (l->own->dtx)
+		stream_pause(l->own, r->quiet && !tone_active(&l->tone) && !l->play);
 	stream_tick(l->own, w->pcm, true);
 }
 
@@ -425,6 +437,8 @@ static const struct stream *shared(struct wroom *r, struct wleg *l)
 
 	if (p->done != r->tick) {
 		p->done = r->tick;
+		if (p->s.dtx)
+			stream_pause(&p->s, p->silent || r->quiet);
 		stream_tick(&p->s, p->silent ? silence : r->w->bus[l->rate], true);
 	}
 	return &p->s;
@@ -481,6 +495,16 @@ static void senders(struct wroom *r)
 	keep_rhythm(r);
 }
 
+/* A shared encoder protects its packets for the worst of its receivers; each leg has told its profile in this second. */
+static void losses(struct wroom *r)
+{
+	for (struct profile *p = r->profiles; p; p = p->next) {
+		if (p->loss != LOSS_UNKNOWN)
+			stream_loss(&p->s, p->loss);
+		p->loss = LOSS_UNKNOWN;
+	}
+}
+
 /* --- the tick */
 void wroom_tick(struct wroom *r, int64_t tick_us)
 {
@@ -492,7 +516,7 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 	for (unsigned i = 0; i < r->nhot; i++) {
 		voice_pull(r->hot[i], tick_us);
 		if (r->hot[i]->inband)
-			dtmf_feed(r->hot[i]->inband, r->hot[i]->frame, rate_frame(r->hot[i]->rate));
+			dtmf_feed(r->hot[i]->inband, voice_newest(r->hot[i]), rate_frame(r->hot[i]->rate));
 		if (r->hot[i]->loud)
 			add_candidate(r, r->hot[i]);
 	}
@@ -502,6 +526,8 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 	senders(r);
 	for (unsigned i = (unsigned)(r->tick % 50); i < r->nlegs; i += 50)
 		wleg_second(r->legs[i], now);
+	if (r->tick % 50 == 49)
+		losses(r);
 }
 
 void wroom_skip(struct wroom *r, uint64_t ticks)

@@ -46,7 +46,7 @@ uint32_t sock_drops(int fd);                                          /* datagra
 
 /* --- receiving: up to INBOX datagrams of one socket at a time, into memory that is used again at once */
 #define INBOX      32u
-#define DGRAM_MAX  1600u
+#define DGRAM_MAX  1728u            /* 200 ms of G.711 with header, extension and tag */
 struct inbox {
 	bool      ready;
 	unsigned  n;

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* voice.c - one leg's sound of one tick: jitter buffer -> decoder -> frame, level, loud or not
  *
- * A leg that cannot be among the loudest is not decoded: its level is known from the header extension (RFC 6464) or
- * from the payload itself, and its packets are taken out of the jitter buffer at their time and dropped. Decoder and
- * sample memory come with the first packet that must be decoded and go after some seconds without need.
+ * The level is known from the header extension (RFC 6464), from the payload itself, or from the decoded frame; who cannot
+ * be among the loudest is not decoded (voice_fetch.c).
+ *
+ * A leg outside the mix that becomes loud may be a voice or a keyboard. Its sound is held while voicing.c finds out:
+ * a voice then enters with the beginning of its word, up to 160 ms late (voice_enter()), and makes up for that by
+ * leaving out a period of its voice every other tick (catch_up()). What is no voice is forgotten. So `fill` samples stand
+ * in pcm: `held` ones whose time has passed, then those of now; without anything held the two are the same.
  */
+#include <math.h>
 #include <string.h>
 #include "lib/base/mem.h"
 #include "mcu/media/media_priv.h"
 
+#define VOICED_MS     1500u    /* so long after the last vowel loud sound still counts as speech */
 #define FLOOR_CAP    (-46)     /* what never pauses is not taken for noise when above this + VAD_FLOOR_DB */
 
 static uint32_t squares[2][256];          /* PCMU, PCMA: sample squared, by payload byte */
@@ -43,36 +49,6 @@ int voice_payload_level(const struct wleg *l, const uint8_t *p, size_t n)
 	return level_of_power(sum, n);
 }
 
-void voice_free(struct wleg *l)
-{
-	struct voice *v = l->voice;
-
-	if (!v)
-		return;
-	for (unsigned i = 0; i < NRATES; i++)
-		mem_deref(v->rs[i]);
-	mem_deref(v->dec);
-	l->voice = mem_deref(v);
-	l->frame = NULL;
-}
-
-static int voice_alloc(struct wleg *l)
-{
-	size_t size = rate_frame(l->rate) + rate_hz[l->rate] / 5;      /* a tick and the longest packet */
-	struct voice *v = mem_zalloc(sizeof(*v) + size * sizeof(int16_t), NULL);
-
-	if (!v)
-		return -1;
-	v->size = size;
-	if (l->codec->dec_alloc(&v->dec)) {
-		mem_deref(v);
-		return -1;
-	}
-	mix_gain_init(&v->gain, 0);
-	l->voice = v;
-	return 0;
-}
-
 static int gate(const struct wleg *l)
 {
 	int floor = l->vad.floor < FLOOR_CAP ? l->vad.floor : FLOOR_CAP;
@@ -86,11 +62,11 @@ int voice_level(const struct wleg *l)
 }
 
 /* Must the packet be decoded? Its level, when known, decides against the gate and last tick's weakest candidate. */
-static bool wanted(const struct wleg *l, int level)
+bool voice_wanted(const struct wleg *l, int level)
 {
 	const struct wroom *r = l->room;
 
-	if (l->in_mix || l->inband || (l->voice && !mix_gain_silent(&l->voice->gain)))
+	if (l->in_mix || l->inband || l->held || (l->voice && !mix_gain_silent(&l->voice->gain)))
 		return true;
 	if (l->want_in_mute)
 		return false;
@@ -117,166 +93,9 @@ static void consume(struct wleg *l)
 	l->used = 0;
 }
 
-/* Leaves out one pitch period: cross-fades into the place a lag later where the sound is most alike. */
-static size_t shorten(int16_t *x, size_t n, size_t rate)
-{
-	size_t lo = rate / 400, hi = rate / 110, m, best = 0;
-	double top = 0;
-
-	if (n < 2 * hi)
-		return n;
-	m = n - hi < rate / 100 ? n - hi : rate / 100;
-	for (size_t lag = lo; lag <= hi; lag += rate > 16000 ? 3 : 1) {
-		double xy = 0, yy = 1;
-
-		for (size_t i = 0; i < m; i += rate > 16000 ? 3 : 1) {
-			xy += (double)x[i] * x[i + lag];
-			yy += (double)x[i + lag] * x[i + lag];
-		}
-		if (xy > 0 && xy * xy / yy > top) {
-			top = xy * xy / yy;
-			best = lag;
-		}
-	}
-	if (!best)
-		return n;
-	for (size_t i = 0; i < m; i++)
-		x[i] = (int16_t)(((int32_t)x[i] * (int32_t)(m - i) + (int32_t)x[i + best] * (int32_t)i) / (int32_t)m);
-	memmove(x + m, x + m + best, (n - m - best) * sizeof(*x));
-	return n - best;
-}
-
-static int16_t *ready(struct wleg *l)
-{
-	struct voice *v = l->voice;
-
-	if (!v) {
-		if (voice_alloc(l)) {
-			metric_inc(&media_metrics[M_NOMEM]);
-			return NULL;
-		}
-		v = l->voice;
-		v->stale = l->fill > 0;
-	}
-	if (v->stale) {                          /* what is still due of a packet that was not decoded: silence */
-		memset(v->pcm, 0, l->fill * sizeof(int16_t));
-		v->stale = false;
-	}
-	return v->pcm + l->fill;
-}
-
-static void skip(struct wleg *l, size_t n)
-{
-	if (l->voice)
-		l->voice->stale = true;
-	l->fill += (uint32_t)n;
-}
-
-static void decode(struct wleg *l, const struct jbuf_pkt *p, size_t n)
-{
-	int16_t *to = ready(l);
-	size_t room;
-	int r;
-
-	if (!to) {
-		skip(l, n);
-		return;
-	}
-	room = l->voice->size - l->fill;
-	metric_inc(&media_metrics[M_DECODES]);
-	r = l->codec->decode(l->voice->dec, p->data, p->len, 0, to, room);
-	if (r <= 0) {
-		l->st.bad++;
-		metric_inc(&media_metrics[M_BAD]);
-		r = l->codec->decode(l->voice->dec, NULL, 0, 0, to, n < room ? n : room);
-		if (r <= 0) {
-			memset(to, 0, n * sizeof(*to));
-			r = (int)n;
-		}
-	} else if (p->flags & JBUF_SHRINK) {
-		r = (int)shorten(to, (size_t)r, rate_hz[l->rate]);
-	}
-	l->fill += (uint32_t)r;
-}
-
-static void conceal(struct wleg *l, enum jbuf_what what, size_t n)
-{
-	const struct jbuf_pkt *next = what == JBUF_LOST ? jbuf_next(&l->jb) : NULL;
-	int16_t *to;
-	int r = -1;
-
-	l->st.concealed++;
-	metric_inc(&media_metrics[M_LOST]);
-	if (!l->voice || !wanted(l, l->pkt_level)) {
-		skip(l, n);
-		return;
-	}
-	to = ready(l);
-	if (!to) {
-		skip(l, n);
-		return;
-	}
-	if (next && l->codec == &codec_opus)
-		r = l->codec->decode(l->voice->dec, next->data, next->len, 1, to, n);
-	if (r <= 0)
-		r = l->codec->decode(l->voice->dec, NULL, 0, 0, to, n);
-	if (r <= 0) {
-		memset(to, 0, n * sizeof(*to));
-		r = (int)n;
-	}
-	l->fill += (uint32_t)r;
-}
-
-/* Comfort noise only for who is in the mix, where a sudden nothing would be noticed. */
-static void comfort(struct wleg *l, const struct jbuf_pkt *p, size_t n)
-{
-	int16_t *to = l->in_mix ? ready(l) : NULL;
-	int level = p->len ? -(p->data[0] & 0x7f) : LEVEL_SILENCE;
-	int32_t amp = level > -30 ? mix_gain_db(-30) : mix_gain_db(level < -60 ? -60 : level);
-
-	if (!to) {
-		skip(l, n);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		int32_t x = (int32_t)(worker_rnd(l->room->w) & 0xffff) - 32768;
-
-		to[i] = (int16_t)(level < -60 ? 0 : x * amp / MIX_UNITY);
-	}
-	l->fill += (uint32_t)n;
-}
-
-static bool fetch(struct wleg *l, int64_t tick_us)
-{
-	int64_t at = tick_us + (int64_t)l->fill * 1000000 / rate_hz[l->rate];
-	struct jbuf_pkt p;
-	enum jbuf_what what = jbuf_get(&l->jb, at, !l->loud, &p);
-	size_t n = (size_t)((uint64_t)p.dur * l->codec->rate / l->codec->rtp_clock);
-
-	if (what == JBUF_IDLE || !n) {
-		if (what == JBUF_PLAY)
-			pool_put(&l->room->w->pool, p.data);
-		return false;
-	}
-	if (what != JBUF_PLAY) {
-		conceal(l, what, n);
-		return true;
-	}
-	l->gap_ticks = 0;
-	l->pkt_level = p.flags & JBUF_CN ? LEVEL_SILENCE : p.level;
-	if (p.flags & JBUF_CN)
-		comfort(l, &p, n);
-	else if (p.data && wanted(l, p.level))
-		decode(l, &p, n);
-	else
-		skip(l, n);
-	pool_put(&l->room->w->pool, p.data);
-	return true;
-}
-
 static void talk(struct wleg *l)
 {
-	if (l->loud) {
+	if (voice_speaks(l)) {
 		l->quiet_ticks = 0;
 		if (l->loud_ticks < 255)
 			l->loud_ticks++;
@@ -307,6 +126,112 @@ static void mute(struct wleg *l)
 		mix_gain_set(&l->voice->gain, want || !l->in_mix ? 0 : MIX_UNITY, rate_hz[l->rate] / 100);
 }
 
+/* --- held sound */
+
+/* Sound was held while it was judged: said in a little less time until it is caught up with. */
+static void catch_up(struct wleg *l)
+{
+	struct voice *v = l->voice;
+	uint32_t rate = rate_hz[l->rate], was = l->fill;
+
+	if (l->held < rate / 1000 * STRETCH_STEP_MS) {       /* little: the next packet comes so much later */
+		l->held = 0;
+		return;
+	}
+	if (l->room->tick & 1)
+		return;
+	l->fill = (uint32_t)stretch_shorter(v->pcm, l->fill, rate);
+	l->held -= l->held < was - l->fill ? l->held : was - l->fill;
+}
+
+/* Not in the mix: how much of what stands in pcm is over now */
+static uint32_t spend(struct wleg *l, uint32_t need)
+{
+	uint32_t most = rate_hz[l->rate] / 1000 * VOICE_HOLD_MS, over = 0;
+
+	if (!l->loud && (!l->held || l->quiet_run > TICKS(60))) {        /* a keyboard pauses between its knocks */
+		over = l->held + need < l->fill ? l->held + need : l->fill;
+		l->held = 0;
+		return over;
+	}
+	l->held += need;
+	if (l->held > most) {
+		over = l->held - most;
+		l->held = most;
+	}
+	return over;
+}
+
+void voice_enter(struct wleg *l)
+{
+	uint32_t need = (uint32_t)rate_frame(l->rate), back = l->held + l->used;
+
+	l->held = back > need ? back - need : 0;
+	l->used = need;
+}
+
+const int16_t *voice_newest(const struct wleg *l)
+{
+	uint32_t need = (uint32_t)rate_frame(l->rate), carry = l->fill > need ? l->fill - need : 0;
+
+	if (!l->frame)
+		return NULL;
+	return l->voice->pcm + (l->newest_at < carry ? l->newest_at : carry);
+}
+
+bool voice_speaks(const struct wleg *l)
+{
+	return l->loud && (!l->frame || l->voiced_ago < TICKS(VOICED_MS));
+}
+
+int32_t voice_gain(const struct wleg *l)
+{
+	float db = (l->agc_on ? l->agc.gain : 0) + (float)atomic_load_explicit(&l->volume_in, memory_order_relaxed);
+
+	return db > 12 ? MIX_GAIN_MAX : (int32_t)(MIX_UNITY * powf(10, db / 20));
+}
+
+void voice_shape(struct wleg *l)
+{
+	struct voice *v = l->voice;
+	size_t n = rate_frame(l->rate);
+	int32_t gain = voice_gain(l);
+
+	if (v->denoise)
+		denoise_apply(v->denoise, v->pcm, n);
+	if (gain != v->level.target)
+		mix_gain_set(&v->level, gain, n);
+	mix_gain_apply(&v->level, v->pcm, n);
+}
+
+/* What the newest frame tells: its level, and whether it is a voice */
+static int judge(struct wleg *l, uint32_t need)
+{
+	const int16_t *newest = voice_newest(l);
+	int level = level_dbov(newest, need);
+	unsigned points = 0;
+
+	if (level > gate(l))
+		points = voicing_update(&l->voice->voicing, newest, need, rate_hz[l->rate]);
+	else
+		voicing_quiet(&l->voice->voicing);
+	if (voicing_sure(&l->voice->voicing) && points)
+		l->voiced_ago = 0;
+	else if (l->voiced_ago < 255)
+		l->voiced_ago++;
+	if (points && l->agc_on)
+		agc_update(&l->agc, level);
+	return level;
+}
+
+static void no_sound(struct wleg *l)
+{
+	vad_silence(&l->vad);
+	l->loud = false;
+	l->held = 0;
+	talk(l);
+}
+
 void voice_pull(struct wleg *l, int64_t tick_us)
 {
 	uint32_t need = (uint32_t)rate_frame(l->rate);
@@ -318,23 +243,33 @@ void voice_pull(struct wleg *l, int64_t tick_us)
 	l->loud = l->loud && !l->want_in_mute;
 	if (l->gap_ticks < 60000)
 		l->gap_ticks++;
-	while (l->fill < need && fetch(l, tick_us))
-		;
+	voice_fetch(l, l->held + need, tick_us);
+	if (l->in_mix && l->held && l->voice && !l->voice->stale)
+		catch_up(l);
 	if (!l->fill) {
-		vad_silence(&l->vad);
-		l->loud = false;
-		talk(l);
+		no_sound(l);
 		return;
 	}
-	if (l->fill < need)                      /* the sound ends within the tick */
+	if (l->fill < need) {                    /* the sound ends within the tick */
+		if (l->voice)
+			memset(l->voice->pcm + l->fill, 0, (need - l->fill) * sizeof(int16_t));
 		l->fill = need;
+	}
 	if (l->voice && !l->voice->stale) {
 		l->frame = l->voice->pcm;
 		l->idle_voice = 0;
 	}
 	l->used = need;
-	level = l->frame ? level_dbov(l->frame, need) : l->pkt_level == JBUF_NO_LEVEL ? LEVEL_SILENCE : l->pkt_level;
+	l->newest_at = l->held;
+	level = l->frame ? judge(l, need) : l->pkt_level == JBUF_NO_LEVEL ? LEVEL_SILENCE : l->pkt_level;
 	vad_update(&l->vad, level);
 	l->loud = level > gate(l) && !l->want_in_mute && l->gap_ticks < TICKS(VAD_GAP_MS);
+	l->quiet_run = l->loud ? 0 : l->quiet_run < 255 ? (uint8_t)(l->quiet_run + 1) : 255;
 	talk(l);
+	if (!l->frame) {
+		l->used = l->held + need < l->fill ? l->held + need : l->fill;
+		l->held = 0;
+	} else if (!l->in_mix && mix_gain_silent(&l->voice->gain)) {
+		l->used = spend(l, need);
+	}
 }

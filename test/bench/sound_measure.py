@@ -22,11 +22,11 @@ def shift(x, lag):
     return np.fft.irfft(f, len(y))[pad:pad + len(x)]
 
 
-def fit(refs, out, rate, lo_s=-0.05, hi_s=0.6):
-    """out as a sum of refs, each with a lag and a gain of its own: SNR in dB, the gains in dB and the lags in seconds."""
+def fit(refs, out, rate, lead=0, lo_s=0.0, hi_s=0.4):
+    """out, from sample `lead` on, as a sum of refs, each with a lag and a gain of its own: SNR in dB, gains in dB, lags in seconds."""
     lags = [xcorr_lag(r, out, int(lo_s * rate), int(hi_s * rate))[0] for r in refs]
     lags = [float(v) for v in lags]
-    a, b = int(0.02 * rate), len(out) - int(0.02 * rate)
+    a, b = lead + int(0.02 * rate), len(out) - int(0.02 * rate)
 
     def solve(ls):
         m = np.stack([shift(r, v)[a:b] for r, v in zip(refs, ls)], 1)

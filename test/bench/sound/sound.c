@@ -6,7 +6,7 @@
  *
  * Scenario -> clients (client.c) -> real sockets -> the engine's worker -> real sockets -> recordings. One line of JSON
  * for each participant: when its first sample was sent and when the first one of its recording came, and the engine's
- * counters. Keys: ptime, ptime_in, loss, burst, jitter, ppm, seed, cn, level, start (ms), listen (0: nothing is sent to it).
+ * counters. Keys: ptime, ptime_in, loss, burst, jitter, ppm, seed, cn, level, agc, denoise, dtx, start (ms), listen (0: nothing is sent to it).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +59,8 @@ static bool set_number(struct client *c, const char *key, double v)
 		{ "loss", &c->loss, NULL, NULL }, { "burst", &c->burst, NULL, NULL }, { "jitter", &c->jitter_ms, NULL, NULL },
 		{ "ppm", &c->ppm, NULL, NULL }, { "ptime", NULL, &c->ptime, NULL }, { "ptime_in", NULL, &c->ptime_in, NULL },
 		{ "seed", NULL, &c->seed, NULL }, { "cn", NULL, NULL, &c->cn }, { "level", NULL, NULL, &c->level },
-		{ "listen", NULL, NULL, &c->set.send },
+		{ "listen", NULL, NULL, &c->set.send }, { "agc", NULL, NULL, &c->set.agc }, { "denoise", NULL, NULL, &c->set.denoise },
+		{ "dtx", NULL, NULL, &c->set.dtx },
 	};
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
