@@ -181,6 +181,16 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+/* Sharing and data servers call nobody (MS-CONFBAS 2.2.3.15): said so also where there is none. */
+static bool asks_silent_server_to_call(const struct cmd_ctx *x)
+{
+	const struct xml_node *ep = xml_child(xml_child(x->req->cmd, NULL, "user"), NULL, "endpoint");
+	struct c3p_uri u;
+
+	return cstr_eq(x->req->command, "addUser") && cstr_eq(xml_text(xml_child(ep, NULL, "joining-method")), "dialed-out") &&
+	       c3p_uri_decode(&u, str_c(x->req->mcu_uri)) == 0 && (u.type == C3P_APPLICATIONSHARING || u.type == C3P_MEETING);
+}
+
 static void execute(struct cmd_ctx *x)
 {
 	const struct command *cmd = find(x->req->command);
@@ -191,6 +201,8 @@ static void execute(struct cmd_ctx *x)
 		info_fail(x, 400, DIAG_NO_MCU_HERE, "requestMalformed", "this command is not for an MCU");
 	else if (!x->req->mcu_uri && cmd->mcu == MCU_MUST)
 		info_fail(x, 400, DIAG_MCU_URI, "requestMalformed", "this command needs mcuUri");
+	else if (x->req->mcu_uri && asks_silent_server_to_call(x))
+		info_fail(x, 603, DIAG_MCU_URI, "notSupported", "this type of conferencing server calls nobody");
 	else if (x->req->mcu_uri && !info_mcu_of(x))
 		info_fail(x, 603, DIAG_MCU_URI, "mcuTypeNotAvailable", "mcuUri is not one of this conference's");
 	else if (cmd->presenter && !policy_is_presenter(x->by))

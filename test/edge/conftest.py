@@ -20,6 +20,10 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 CONCLAVE = os.path.join(TOP, "scripts", "conclave")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "conformance(name, ...): shows what docs/testing.md lists under that name")
+
+
 def free_base():
     """A first port whose whole group is free now."""
     while True:

@@ -112,6 +112,7 @@ def test_a_focus_dialog_carries_info_notify_and_bye_both_ways(group, daemons):
         out.wait(200)
 
 
+@pytest.mark.conformance("T14")
 @pytest.mark.parametrize("proto", ["udp", "tcp"])
 def test_a_benotify_is_forwarded_without_a_transaction(group, daemons, proto):
     focus, _ = daemons

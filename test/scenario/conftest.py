@@ -8,6 +8,10 @@ import pytest
 from conclave_test.stack import Stack
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "conformance(name, ...): shows what docs/testing.md lists under that name")
+
+
 @pytest.fixture(scope="module")
 def stack(request):
     """The module's stack; a module may name extra options of `conclave run` in STACK_OPTIONS."""

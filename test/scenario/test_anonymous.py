@@ -63,6 +63,7 @@ def ask(ua, focus, endpoint=None):
     return refused(lambda: ua.invite(focus, body, CTYPE, auth=False))
 
 
+@pytest.mark.conformance("T10")
 def test_the_challenge_names_the_organizer_and_the_right_code_lets_in(stack, conf, end):
     focus, alice = conf
     guest = anonymous(stack)
@@ -96,6 +97,7 @@ def test_a_guest_talks_and_mutes_himself_and_may_nothing_else(stack, uas, conf, 
     assert guest.focus.ended.wait(3) and guest.audio.ended.wait(3)
 
 
+@pytest.mark.conformance("T10")
 def test_a_wrong_code_or_none_stays_outside(stack, conf):
     focus, alice = conf
     with cmd.Steady(alice):
@@ -121,6 +123,7 @@ def test_credentials_of_another_conference_or_made_up_ones_are_not_taken(stack, 
         assert guest.transact(msg, auth=False).code == 401, value[:40]
 
 
+@pytest.mark.conformance("T10")
 @pytest.mark.parametrize("policy", ["openAuthenticated", "closedAuthenticated"])
 def test_another_policy_admits_no_guest_and_asks_for_no_code(stack, uas, policy):
     r = ask(anonymous(stack), c3p.schedule(uas["alice"], policy=policy))

@@ -110,6 +110,7 @@ BAD_BODIES = [
 ]
 
 
+@pytest.mark.conformance("T3")
 @pytest.mark.parametrize("name,body,diag", BAD_BODIES, ids=[b[0].replace(" ", "-") for b in BAD_BODIES])
 def test_the_factory_answers_400_without_a_body_to(uas, name, body, diag):
     r = service(uas["bob"], None, raw=body)
@@ -170,6 +171,7 @@ def joins(focus):
     ]
 
 
+@pytest.mark.conformance("T3")
 def test_a_join_with_bad_input_is_refused_with_its_diagnostics(uas):
     focus = c3p.schedule(uas["alice"])
     wrong = []
@@ -202,6 +204,7 @@ def test_a_closed_conference_admits_its_list_only(uas, end):
     assert (e.value.code, e.value.msg.diagnostics) == (403, 3014)
 
 
+@pytest.mark.conformance("T9")
 def test_a_media_invite_needs_a_focus_dialog_of_the_same_user(uas, end, conf):
     focus, alice, bob = conf
     with pytest.raises(SipError) as e:
@@ -325,6 +328,7 @@ def infos(focus):
     ]
 
 
+@pytest.mark.conformance("T3")
 def test_an_info_with_bad_input_is_refused_with_its_diagnostics(conf):
     focus, alice, bob = conf
     version = alice.roster.version

@@ -41,6 +41,7 @@ def keyed(p, user):
 
 
 # --- the acceptance checks
+@pytest.mark.conformance("C9")
 def test_c9_a_self_mute_shows_in_roster_and_mix_and_needs_no_reinvite(three):
     focus, alice, bob, carol = three
     alice.leg.wait_heard({B, C}, ALL)
@@ -57,6 +58,7 @@ def test_c9_a_self_mute_shows_in_roster_and_mix_and_needs_no_reinvite(three):
     cmd.same(alice, bob, carol)
 
 
+@pytest.mark.conformance("C10")
 def test_c10_an_attendee_mutes_nobody_else(stack, three):
     focus, alice, bob, carol = three
     time.sleep(0.4)
@@ -69,6 +71,7 @@ def test_c10_an_attendee_mutes_nobody_else(stack, three):
     alice.leg.keeps_hearing({B, C}, ALL, 0.6)
 
 
+@pytest.mark.conformance("C16")
 def test_c16_a_lock_shows_in_every_view_refuses_new_calls_and_keeps_the_old(stack, three, end):
     focus, alice, bob, carol = three
     assert alice.focus.info(c3p.lock(focus, True)).code == "success"
@@ -86,6 +89,7 @@ def test_c16_a_lock_shows_in_every_view_refuses_new_calls_and_keeps_the_old(stac
     alice.leg.wait_heard({B, C}, ALL)
 
 
+@pytest.mark.conformance("C2", "T9")
 def test_c2_a_call_needs_a_focus_dialog_of_the_same_identity_in_the_same_conference(stack, three):
     focus, alice, bob, carol = three
     other = c3p.schedule(stack.ua("alice"))

@@ -60,6 +60,7 @@ def presenters_only(focus):
     }
 
 
+@pytest.mark.conformance("C10")
 def test_an_attendee_may_do_nothing_to_others_and_no_mcu_hears_of_it(stack, conf):
     """C10 of the acceptance checks, for every command."""
     focus, alice, bob, carol = conf
@@ -145,6 +146,7 @@ def connection(r):
             for e in r.cmd.findall("c:connection-info/c:entry", NS)}
 
 
+@pytest.mark.conformance("C3")
 def test_dial_in_tells_where_to_call_and_the_call_works(conf):
     """C3: the keys are read in any case; C2: the call needs no addUser before it, but may have had one."""
     focus, alice, bob, carol = conf
@@ -162,6 +164,7 @@ def test_dial_in_tells_where_to_call_and_the_call_works(conf):
     assert (r.sip, r.code) == (202, "success"), "presenters do it for others"
 
 
+@pytest.mark.conformance("C1")
 def test_the_conference_uris_are_the_focus_uri_with_another_type(conf):
     """C1."""
     focus, alice, *_ = conf
@@ -298,6 +301,7 @@ def test_an_endpoint_name_of_somebody_else_is_left_to_him(uas, conf):
 
 
 # --- the same request again
+@pytest.mark.conformance("T8")
 def test_a_request_that_comes_again_is_answered_and_not_executed_again(conf):
     focus, alice, bob, carol = conf
     old, new = (c3p.request(cmd.modify_user(focus, BOB, name), ALICE, focus, i) for name, i in (("Old", 9001), ("New", 9002)))
@@ -323,6 +327,7 @@ def test_an_ejection_that_comes_again_does_not_throw_out_who_came_back(uas, conf
     assert not back.focus.ended.is_set()
 
 
+@pytest.mark.conformance("T8")
 def test_a_pending_request_that_comes_again_has_one_outcome(stack, conf):
     focus, alice, bob, carol = conf
     alice.call(520)

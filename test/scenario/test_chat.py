@@ -26,6 +26,7 @@ def party(stack, end):
     return make
 
 
+@pytest.mark.conformance("C11")
 def test_c11_a_message_is_answered_202_and_goes_to_everybody_but_its_author(party):
     a, b, c = party("alice", "bob", "carol")
     r = a.send("Hello")
@@ -57,6 +58,7 @@ def test_many_messages_keep_their_order(party):
     b.wait_texts(want), c.wait_texts(want)
 
 
+@pytest.mark.conformance("C13")
 def test_c13_a_multipart_reaches_a_modern_leg_whole_and_a_legacy_leg_as_one_part(party):
     a, modern, legacy = party("alice", "bob", "carol", carol={"types": "text/plain", "headers": ()})
     body = ("--x\r\nContent-Type: text/plain\r\n\r\nHi\r\n--x\r\nContent-Type: text/html\r\n\r\n<b>Hi</b>\r\n--x--\r\n")
@@ -67,6 +69,7 @@ def test_c13_a_multipart_reaches_a_modern_leg_whole_and_a_legacy_leg_as_one_part
     assert legacy.of("MESSAGE")[0].get("Ms-Sender") is None
 
 
+@pytest.mark.conformance("C12")
 def test_c12_a_recipient_that_fails_is_told_to_the_author_and_taken_out(party):
     a, b, c = party("alice", "bob", "carol")
     c.ua.handlers["MESSAGE"] = lambda d, m: d.ua.response(m, 408)
@@ -131,6 +134,7 @@ def test_an_author_who_floods_is_told_to_wait(party):
     assert late and all(r.code == 503 and r.get("Retry-After") for r in late)
 
 
+@pytest.mark.conformance("C6")
 def test_c6_only_a_connected_chat_endpoint_shows_in_the_roster(party):
     a, b = party("alice", "bob")
     sub, roster = c3p.watch(a.ua, a.focus, c3p.SIPE, None, a.focus)
@@ -153,7 +157,7 @@ def test_who_comes_later_gets_nothing_old(party, stack, end):
     late.wait_texts(["new"])
 
 
-def test_c17_a_presenter_ejects_from_the_conference_and_the_way_back_is_closed(party):
+def test_a_presenter_ejects_from_the_conference_and_the_way_back_is_closed(party):
     a, b, c = party("alice", "bob", "carol")
     r = a.focus_call.info(c3p.delete_user(a.focus, "sip:bob@conclave.test"))
     assert r.code == "success", r

@@ -53,6 +53,7 @@ def party(stack, end):
     return lambda **kw: Party(stack, end, **kw)
 
 
+@pytest.mark.conformance("C5")
 def test_a_registered_user_is_called_rings_answers_and_is_heard(party, stack, end):
     p = party()
     alice = end(c3p.talk(p.ua, c3p.mcu_uri(p.focus), tone=A))
@@ -75,7 +76,7 @@ def test_a_registered_user_is_called_rings_answers_and_is_heard(party, stack, en
 
 @pytest.mark.parametrize("code,reason", [(486, "userBusy"), (603, "userDeclined"), (480, "userNotAnswered"),
                                          (404, "userUnknown"), (488, "mediaNotSupported"), (403, "userDenied")])
-def test_c5_each_refusal_has_its_reason_and_the_endpoint_goes(party, code, reason):
+def test_each_refusal_has_its_reason_and_the_endpoint_goes(party, code, reason):
     p = party()
     r = p.start()
     p.carol.refuse(code)
@@ -161,6 +162,7 @@ def test_chat_calls_out_and_messages_flow_both_ways(party, end):
     alice.wait_texts(["Hi Alice"])
 
 
+@pytest.mark.conformance("C5")
 def test_header_lines_of_a_refer_to_uri_reach_the_called_if_they_may(party):
     p = party()
     seen = len(p.call.requests)

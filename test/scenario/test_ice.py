@@ -48,6 +48,7 @@ def silent(stack):
     leg.stop()
 
 
+@pytest.mark.conformance("C7")
 @pytest.mark.parametrize("mode", MODES)
 def test_an_agent_completes_both_components_and_tones_pass_both_ways_before_and_after_the_second_invite(stack, end, mode):
     other = phone(stack, end, "bob", B)
@@ -153,6 +154,7 @@ def test_no_packet_goes_to_an_address_that_was_only_written_in_an_offer(stack, e
     assert not stray.packets and stray.sent > 30
 
 
+@pytest.mark.conformance("C7")
 def test_candidates_of_no_known_form_get_488_with_7008_and_the_call_in_the_other_form_is_taken(stack, end):
     leg = nice.NiceLeg("oc2007r2")
     ua = stack.ua("alice", bind=HOST)

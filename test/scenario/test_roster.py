@@ -130,6 +130,7 @@ def test_a_full_document_at_any_time_is_what_the_partial_ones_made(stack, end):
     assert alice.roster.difference(info) == [] and int(info.get("version")) == alice.roster.version
 
 
+@pytest.mark.conformance("T13")
 def test_a_newcomer_begins_at_the_present_version(stack, end):
     focus = stack.focus()
     alice = end(c3p.Participant(stack.ua("alice"), focus))

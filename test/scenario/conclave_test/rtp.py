@@ -188,12 +188,13 @@ class Sdp:
 
 
 class Packet:
-    __slots__ = ("at", "pt", "marker", "seq", "ts", "ssrc", "payload", "source")
+    __slots__ = ("at", "pt", "marker", "seq", "ts", "ssrc", "csrc", "payload", "source")
 
     def __init__(self, at, data, source):
         self.at, self.source = at, source
         self.marker, self.pt = data[1] >> 7, data[1] & 0x7f
         self.seq, self.ts, self.ssrc = struct.unpack_from(">HII", data, 2)
+        self.csrc = struct.unpack_from(f">{data[0] & 15}I", data, 12)
         self.payload = data[Srtp._header_len(data):]
 
 
