@@ -120,6 +120,14 @@ static unsigned opus_cap(const struct nego_policy *p, struct str fmtp)
 	return bps > 510000 ? 510000 : (unsigned)bps;
 }
 
+/* RFC 7587 6.1: what the peer would like to receive */
+static bool wants_dtx(struct str fmtp)
+{
+	struct str v;
+
+	return sdp_fmtp_param(fmtp, STR("usedtx"), &v) && str_eq(v, STR("1"));
+}
+
 static void take_transport(struct nego *n, const struct pick *p)
 {
 	struct mleg_set *s = &n->set;
@@ -149,6 +157,9 @@ static void take_codec(struct nego *n, const struct nego_policy *pol, const stru
 	s->level_ext    = p->level_ext;
 	s->ptime_ms     = choose_ptime(s->codec, pol, p->m);
 	s->opus_bitrate = s->codec == MCODEC_OPUS ? opus_cap(pol, p->fmt->fmtp) : 0;
+	s->dtx          = s->codec == MCODEC_OPUS ? wants_dtx(p->fmt->fmtp) : pol->comfort_noise;
+	s->agc          = pol->agc;
+	s->denoise      = pol->denoise;
 	n->dtmf_clock   = p->dtmf ? p->dtmf->clock : 0;
 }
 

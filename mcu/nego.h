@@ -19,6 +19,8 @@ struct nego_policy {                         /* of the daemon: from the configur
 	bool        ours_first;              /* our order decides, not the offerer's */
 	unsigned    ptime_ms;                /* ours, unless the peer asks for another */
 	unsigned    opus_bitrate;            /* bit/s, 0: default */
+	bool        agc, denoise;            /* what is done to the peer's voice */
+	bool        comfort_noise;           /* silence is sent as comfort noise where the peer takes it */
 };
 
 struct nego_prm {                            /* of one leg, at this moment */

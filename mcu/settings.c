@@ -47,6 +47,10 @@ const struct cfg_key settings_keys[] = {
 	CFG_STR("media", "codec_order", S, codec_order, "offerer",
 		"Whose order decides about the codec: offerer or ours"),
 	CFG_INT("media", "opus_bitrate", S, opus_bitrate, "0", 0, 510000, "Opus bit rate, bit/s; 0: default"),
+	CFG_BOOL("media", "agc", S, agc, "yes", "Loud and soft voices are brought together"),
+	CFG_BOOL("media", "denoise", S, denoise, "no", "Noise is taken out of what talkers send; costs, while they talk"),
+	CFG_BOOL("media", "comfort_noise", S, comfort_noise, "no",
+		"Silence is sent as comfort noise (RFC 3389) to phones that take it, not as packets of silence"),
 	CFG_BOOL("media", "tones", S, tones, "yes", "Tones when somebody joins or leaves"),
 	CFG_STR("prompts", "language", S, prompts_language, "en", "Language of what callers are told, a directory of recordings; empty: tones only"),
 	CFG_STR("prompts", "dir", S, prompts_dir, "",
@@ -95,6 +99,7 @@ int settings_policy(const struct settings *s, struct nego_policy *p)
 	*p = (struct nego_policy){
 		.ip = s->media_ip, .name = s->node, .ptime_ms = (unsigned)s->ptime_ms / 10 * 10,
 		.opus_bitrate = (unsigned)s->opus_bitrate, .ours_first = cstr_ieq(s->codec_order, "ours"),
+		.agc = s->agc, .denoise = s->denoise, .comfort_noise = s->comfort_noise,
 	};
 	while (!err && !str_empty(rest))
 		err = codec_add(p, str_trim(str_cut(&rest, ',')));

@@ -163,6 +163,21 @@ static void baresip_is_answered_with_opus_and_without_video(void **st)
 	assert_int_equal(n.set.rtcp_port, 14540);
 }
 
+static void silence_is_thinned_out_for_who_asks_and_comfort_noise_for_who_may(void **st)
+{
+	(void)st;
+	assert_int_equal(answer(HEAD "m=audio 4000 RTP/SAVP 96\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1;usedtx=1\r\n" CRYPTO), NEGO_OK);
+	assert_true(n.set.dtx);
+	assert_int_equal(answer(HEAD "m=audio 4000 RTP/SAVP 96\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 usedtx=0\r\n" CRYPTO), NEGO_OK);
+	assert_false(n.set.dtx);
+	assert_int_equal(answer(HEAD "m=audio 4000 RTP/SAVP 0 13\r\n" CRYPTO), NEGO_OK);
+	assert_true(n.set.cn_pt == 13 && !n.set.dtx);
+	ours_first.comfort_noise = ours_first.agc = true;
+	prm.policy = &ours_first;
+	assert_int_equal(answer(HEAD "m=audio 4000 RTP/SAVP 0 13\r\n" CRYPTO), NEGO_OK);
+	assert_true(n.set.cn_pt == 13 && n.set.dtx && n.set.agc && !n.set.denoise);
+}
+
 static void communicators_opus_of_one_channel_is_passed_over_for_pcmu(void **st)
 {
 	(void)st;
@@ -460,6 +475,7 @@ int main(void)
 		T(best_effort_encryption_keeps_the_profile_except_for_communicator),
 		T(of_two_audio_lines_the_secure_one_is_taken),
 		T(baresip_is_answered_with_opus_and_without_video),
+		T(silence_is_thinned_out_for_who_asks_and_comfort_noise_for_who_may),
 		T(communicators_opus_of_one_channel_is_passed_over_for_pcmu),
 		T(linphone_without_rtpmaps_and_with_three_telephone_events),
 		T(telephone_event_has_the_clock_of_the_codec_where_it_can),

@@ -47,6 +47,7 @@ struct peer {
 	uint8_t level_ext;
 	unsigned nrecv, gaps, ts_jumps, ssrcs, markers, bad, ncsrc;
 	unsigned rtcp_recv, byes;
+	unsigned ncn, cn_level;                      /* comfort noise packets, the last one's level */
 	int16_t *heard;
 	size_t nheard;
 	int ev[8][2];                                /* by event: how often, last value */
@@ -237,8 +238,14 @@ static void peer_take(struct peer *p, uint8_t *b, size_t n)
 			p->byes += b[at + 1] == 203;
 		return;
 	}
-	if ((p->rx && srtp_unprotect(p->rx, b, &n)) || rtp_hdr_decode(&h, b, n) || h.pt != p->set.pt_send) {
+	if ((p->rx && srtp_unprotect(p->rx, b, &n)) || rtp_hdr_decode(&h, b, n) ||
+	    (h.pt != p->set.pt_send && !(p->set.dtx && h.pt == p->set.cn_pt))) {
 		p->bad++;
+		return;
+	}
+	if (h.pt != p->set.pt_send) {
+		p->ncn++;
+		p->cn_level = h.payload_len == 1 ? b[h.hdr_len] : 255;
 		return;
 	}
 	if (h.ssrc != p->out_ssrc) {

@@ -254,6 +254,8 @@ int client_code(enum mcodec id, const char *in, const char *out)
 		err = c->enc_alloc(&enc, 0);
 	if (!err)
 		err = c->dec_alloc(&dec);
+	if (!err && c->enc_loss)
+		err = c->enc_loss(enc, 0);
 	for (at = 0; at + frame <= n && !err; at += frame) {
 		uint8_t b[1500];
 		int r = c->encode(enc, pcm + at, frame, b, sizeof(b));
