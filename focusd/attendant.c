@@ -285,6 +285,7 @@ static void let_in(struct app *a, struct http_req *hr, const struct c3p_req *r, 
 	metric_inc(&metrics[M_IN]);
 	log_info(conf, "%s: %s comes from the attendant", c->key, u->entity);
 	trace_add(e->call_id, "the attendant lets %s into %s", u->entity, c->key);
+	cstr_set(&c->mcu[SESSION_AV].wish, e->user->conf->mcu[SESSION_AV].node);      /* a call cannot leave its server */
 	if (mculink_ensure(a, c, SESSION_AV, on_ready, t))
 		finish(t, "serverBusy");
 }

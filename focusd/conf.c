@@ -90,6 +90,7 @@ static void on_destroy(void *arg)
 		mem_deref(c->mcu[s].uri);
 		mem_deref(c->mcu[s].node);
 		mem_deref(c->mcu[s].instance);
+		mem_deref(c->mcu[s].wish);
 	}
 	clear_gone(c);
 	free(c->gone);

@@ -31,6 +31,7 @@ struct conf_mcu {                        /* a conference's MCU of one type */
 	enum conf_mcu_state state;
 	char    *uri;                    /* the MCU conference URI, also while there is no MCU */
 	char    *node, *instance;
+	char    *wish;                   /* the server that is best for it while it has none; not kept */
 	uint32_t version;                /* last oc:notify taken */
 	bool     syncing, stale;         /* a getConference is under way; one is owed */
 };

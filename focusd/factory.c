@@ -234,6 +234,22 @@ static unsigned weight(const struct mcu *m)      /* 0..100 and more: the larger 
 	return booked > m->load ? booked : m->load;
 }
 
+static bool fits(const struct mcu *m, const char *exclude)
+{
+	return m->state == MCU_ACTIVE && m->conferences < m->max_conferences && m->users + m->announced < m->max_users &&
+	       !listed(exclude, m->id);
+}
+
+struct mcu *factory_prefer(struct app *a, const char *type, const char *id, const char *exclude)
+{
+	struct mcu *m = id ? factory_find(a, id) : NULL;
+
+	if (!m || !cstr_eq(m->type, type) || !fits(m, exclude))
+		return NULL;
+	m->conferences++;                        /* as in factory_pick() */
+	return m;
+}
+
 struct mcu *factory_pick(struct app *a, const char *type, const char *exclude, bool *known)
 {
 	struct mcu *m, *fit[MAX_MCUS], *best;
@@ -245,8 +261,7 @@ struct mcu *factory_pick(struct app *a, const char *type, const char *exclude, b
 		if (!cstr_eq(m->type, type))
 			continue;
 		*known = true;
-		if (m->state == MCU_ACTIVE && m->conferences < m->max_conferences && m->users + m->announced < m->max_users &&
-		    !listed(exclude, m->id))
+		if (fits(m, exclude))
 			fit[n++] = m;
 	}
 	if (!n) {

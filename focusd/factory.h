@@ -35,6 +35,7 @@ struct mcu *factory_find(const struct app *a, const char *id);
 /* Two at random, the less loaded wins. exclude: ids separated by commas, or NULL. NULL: none; *known tells whether any
  * MCU of the type exists at all. */
 struct mcu *factory_pick(struct app *a, const char *type, const char *exclude, bool *known);
+struct mcu *factory_prefer(struct app *a, const char *type, const char *id, const char *exclude);   /* that one, when it can */
 void factory_mark(struct app *a);                        /* every row is written again */
 void factory_sweep(struct app *a);                       /* once a second: probes, expiry */
 

@@ -45,7 +45,9 @@ void factory_on_get_mcu(struct app *a, struct http_req *rq, const struct c3p_req
 	buf_init(&exclude, 4096);
 	for (const struct xml_node *n = xml_child(r->cmd, NULL, "exclude"); n; n = xml_next(n, NULL, "exclude"))
 		buf_printf(&exclude, "%s,", xml_text(n));
-	m = type && !exclude.err ? factory_pick(a, type, exclude.p, &known) : NULL;
+	m = type && !exclude.err ? factory_prefer(a, type, xml_text(xml_child(r->cmd, C3P_NS_OC, "prefer")), exclude.p) : NULL;
+	if (!m && type && !exclude.err)
+		m = factory_pick(a, type, exclude.p, &known);
 	buf_fini(&exclude);
 	if (!m) {
 		c3phttp_reply(rq, r, C3P_FAILURE, !type ? "requestMalformed" : known ? "serverBusy" : "mcuTypeNotAvailable");

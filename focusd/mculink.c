@@ -255,6 +255,8 @@ int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, co
 	xmlw_attr(&w, "confEntity", c->focus_uri);
 	xmlw_end(&w);
 	xmlw_leaf(&w, "mcuType", conf_session_names[s]);
+	if (c->mcu[s].wish)
+		xmlw_leaf(&w, "oc:prefer", c->mcu[s].wish);
 	while (!str_empty(rest)) {
 		char *id = str_dup(str_cut(&rest, ','));
 
