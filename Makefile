@@ -220,7 +220,7 @@ test: deps ## all of check lua unit fuzz edge scenario interop
 # --- figures (docs: test/bench/README.md). BENCH=quick: a minute and a half; BENCH=full; BENCH=capacity: the largest room
 BENCH ?= full
 BENCH_L   := media audio rtp ice ev base
-BENCH_BIN := floor engine load sound
+BENCH_BIN := floor engine load sound kernels
 define BENCH_RULE
 BENCH_OBJ_$(1) := $$(patsubst %.c,$(BUILD)/obj/%.o,$$(wildcard test/bench/$(1)/*.c))
 $(BUILD)/bench/$(1): $$(BENCH_OBJ_$(1)) $$(call archives,$(BENCH_L))

@@ -2,56 +2,27 @@
 /* mix.c - the arithmetic of the mixer
  *
  * A talker's frame goes through its gain, is added to the room's sum, and is taken away again for the talker's own
- * copy. Sums are 32 bits wide: 65,536 full-scale frames fit. mix_limit() brings a sum back to 16 bits. The plain loops
- * are compiled at -O3 so that gcc vectorises them at any level of the rest.
+ * copy. Sums are 32 bits wide: 65,536 full-scale frames fit. mix_limit() brings a sum back to 16 bits. The loops over
+ * samples are in kernel.h.
  */
 #include <string.h>
+#include "mcu/audio/kernel.h"
 #include "mcu/audio/mix.h"
-
-#if defined(__GNUC__) && !defined(__clang__)
-#define VECTOR __attribute__((optimize("O3")))
-#else
-#define VECTOR
-#endif
 
 void mix_clear(int32_t *acc, size_t n)
 {
 	memset(acc, 0, n * sizeof(*acc));
 }
 
-VECTOR void mix_add(int32_t *restrict acc, const int16_t *restrict pcm, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		acc[i] += pcm[i];
-}
-
-VECTOR void mix_minus(int32_t *out, const int32_t *acc, const int16_t *own, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		out[i] = acc[i] - own[i];
-}
+void mix_add(int32_t *acc, const int16_t *pcm, size_t n)                         { kernel->add(acc, pcm, n); }
+void mix_minus(int32_t *out, const int32_t *acc, const int16_t *own, size_t n)   { kernel->minus(out, acc, own, n); }
+void mix_saturate(int16_t *out, const int32_t *acc, size_t n)                    { kernel->saturate(out, acc, n); }
+int32_t mix_peak(const int32_t *acc, size_t n)                                   { return kernel->peak(acc, n); }
 
 static inline int32_t clip(int32_t v)
 {
 	v = v > INT16_MAX ? INT16_MAX : v;
 	return v < INT16_MIN ? INT16_MIN : v;
-}
-
-VECTOR void mix_saturate(int16_t *restrict out, const int32_t *restrict acc, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		out[i] = (int16_t)clip(acc[i]);
-}
-
-VECTOR int32_t mix_peak(const int32_t *acc, size_t n)
-{
-	int32_t hi = 0, lo = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		hi = acc[i] > hi ? acc[i] : hi;
-		lo = acc[i] < lo ? acc[i] : lo;
-	}
-	return hi > -lo ? hi : -lo;
 }
 
 /* --- gain */
@@ -94,12 +65,6 @@ void mix_gain_set(struct mix_gain *g, int32_t q15, size_t nsamples)
 		g->step = way > 0 ? 1 : -1;
 }
 
-VECTOR static void scale(int16_t *pcm, size_t n, int32_t q15)
-{
-	for (size_t i = 0; i < n; i++)
-		pcm[i] = (int16_t)clip((int32_t)(((int64_t)pcm[i] * q15 + MIX_UNITY / 2) >> 15));
-}
-
 /* Samples until the ramp has arrived, at most n */
 static size_t ramp(struct mix_gain *g, int16_t *pcm, size_t n)
 {
@@ -123,7 +88,7 @@ void mix_gain_apply(struct mix_gain *g, int16_t *pcm, size_t n)
 	if (g->now == 0)
 		memset(pcm + done, 0, (n - done) * sizeof(*pcm));
 	else if (g->now != MIX_UNITY)
-		scale(pcm + done, n - done, g->now);
+		kernel->scale(pcm + done, n - done, g->now);
 }
 
 /* --- limiter: works in quarters of a frame; the whole frame is there, so the gain falls in the block before the peak
@@ -140,15 +105,13 @@ static float cut_for(int32_t peak)
 }
 
 /* gain goes from `from` to `to` over the first `run` samples and stays */
-VECTOR static void apply(int16_t *restrict out, const int32_t *restrict acc, size_t n, float from, float to, size_t run)
+static void apply(int16_t *out, const int32_t *acc, size_t n, float from, float to, size_t run)
 {
-	float step = run ? (to - from) / (float)run : 0;
-	size_t i = 0;
-
-	for (; i < run && i < n; i++)
-		out[i] = (int16_t)clip((int32_t)((float)acc[i] * (from + step * (float)(i + 1))));
-	for (; i < n; i++)
-		out[i] = (int16_t)clip((int32_t)((float)acc[i] * to));
+	if (run > n)
+		run = n;
+	if (run)
+		kernel->limit(out, acc, run, from, (to - from) / (float)run);
+	kernel->limit(out + run, acc + run, n - run, to, 0);
 }
 
 static void limit_block(struct mix_limiter *l, int16_t *out, const int32_t *acc, size_t n, float here, float next)

@@ -6,8 +6,7 @@
  *   listeners:   mix_limit(&room->lim, out, acc, n);
  *   each talker: mix_minus(tmp, acc, pcm, n);  mix_limit(&leg->lim, out, tmp, n);
  *
- * Buffers need no alignment. n is one tick's samples (960 at 48 kHz); any n works. The loops are written for the
- * vectoriser: no branches inside.
+ * Buffers need no alignment. n is one tick's samples (960 at 48 kHz); any n works.
  */
 #ifndef AUDIO_MIX_H
 #define AUDIO_MIX_H

@@ -4,8 +4,8 @@
 
   bench.py quick       about a minute: two media profiles, a few joins
   bench.py full        below twelve minutes: all media profiles, joins, c3p, notify
-  bench.py media|joins|c3p|notify
-                       one part of full: c3p is CPU for each SERVICE and INFO, notify a join in conferences of up to 5,000 subscriptions
+  bench.py media|kernels|joins|c3p|notify
+                       one part of full: kernels is the mixer's loops, c3p CPU for each SERVICE and INFO, notify a join in conferences of up to 5,000 subscriptions
   bench.py sound       what a listener hears, against the ideal: two minutes, tables and plots (sound-*.png, *.svg); not part of full
   bench.py capacity    the largest room of good quality on one core
 
@@ -13,6 +13,7 @@ Prints tables; build/bench/<name>.json holds every single run.
 """
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,7 +48,7 @@ def write(name, head, data):
 
 def main():
     mode = sys.argv[1] if len(sys.argv) > 1 else "full"
-    if mode not in ("quick", "full", "media", "joins", "c3p", "notify", "capacity", "sound"):
+    if mode not in ("quick", "full", "media", "joins", "c3p", "notify", "kernels", "capacity", "sound"):
         sys.exit(__doc__)
     import commands
     import joins
@@ -64,6 +65,8 @@ def main():
         write("capacity", head, media.capacity(OUT))
     if mode in ("quick", "full", "media"):
         write("media", head, media.run(OUT, mode == "quick"))
+    if mode in ("quick", "full", "kernels"):
+        subprocess.run([OUT / "kernels"], check=True)
     if mode in ("quick", "full", "joins"):
         write("joins", head, joins.run(BUILD, mode == "quick"))
     if mode in ("quick", "full", "c3p"):
