@@ -417,6 +417,34 @@ def test_what_was_answered_outlives_a_kill_of_the_focus_right_behind_it(row, wor
     row.proof(w, again(row, w) if row.name == "getConference" else r)
 
 
+ALREADY = {"userDoesntExist", "endpointDoesntExist", "userExists"}         # it had been done before the focus died
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.result == DIALED], ids=str)
+def test_a_command_that_was_pending_when_the_focus_died_is_given_again_and_done_once(row, world):
+    """Killed behind the 202: the outcome is lost with the dialog's memory, what was done is not."""
+    w = world(row.audio)
+    row.before(w)
+    time.sleep(0.4)
+    by = w.who[row.by]
+    raw = request(row.run(w), by.ua.aor, w.focus, 77001)
+    r = by.focus.info(None, raw=raw, wait_final=False)
+    assert (r.sip, r.code) == (202, "pending"), r
+    w.stack.kill("focusd")
+    w.stack.restart("focusd")
+    w.conference()
+    r = by.focus.info(None, raw=raw, timeout=12)
+    assert r.code == "success" or r.reason in ALREADY, r
+    for p in (w.alice, w.carol):
+        p.wait(f"what {row} does", lambda: not row.shown or row.shown(p.roster), 10)
+    cmd.same(w.alice, w.carol)
+    w.stack.wait("one state", lambda: (now := w.conference()).version == w.alice.roster.version and w.alice.roster.difference(now) == [], 5)
+    if row.label == "-dialed-out":
+        assert len(w.called.calls) == 1, "called once"
+    elif r.code == "success":
+        row.proof(w, r)
+
+
 def full_documents(p):
     return [s for _, s in p.roster.history].count("full")
 

@@ -13,6 +13,7 @@ import pytest
 
 from conclave_test import c3p, certs
 from conclave_test.sip import insecure_tls
+from conclave_test.sipmsg import digest
 from conclave_test.stack import PARTS, children
 from conclave_test.torture import DOMAIN, MESSAGES, Here
 
@@ -52,10 +53,10 @@ def final(data, call_id):
     return 0
 
 
-def exchange(sock, data, call_id, limit=3.0):
-    """What came back: (code of the final response or 0, all bytes). Silence is believed after SILENCE_S."""
+def exchange(sock, data, call_id, limit=3.0, silence=SILENCE_S):
+    """What came back: (code of the final response or 0, all bytes). Silence is believed after `silence` seconds."""
     sock.setblocking(False)
-    got, quiet_at, end = b"", time.monotonic() + SILENCE_S, time.monotonic() + limit
+    got, quiet_at, end = b"", time.monotonic() + silence, time.monotonic() + limit
     with contextlib.suppress(OSError):
         sock.sendall(data) if hasattr(sock, "sendall") else sock.send(data)
     while time.monotonic() < end and (got or time.monotonic() < quiet_at):
@@ -104,6 +105,33 @@ def test_torture_at_the_edge(stack, calls, transport):
             assert b"second-in-the-datagram" not in got, "octets behind a datagram's message are no message"
         calls(t.name)
     assert not wrong, "\n".join(f"{k}: {v}" for k, v in wrong.items())
+
+
+def with_credentials(data, challenge, password):
+    """The message as a client repeats it after a challenge: credentials, next CSeq, another branch."""
+    method, uri = data.split(b" ", 2)[:2]
+    answer = digest(challenge, method.decode(), uri.decode(), "alice", password)
+    head, _, rest = data.partition(b"\r\n")
+    rest = re.sub(rb"(?im)^(cseq\s*:\s*)0*7\b", rb"\g<1>8", rest, 1).replace(b"branch=z9hG4bK", b"branch=z9hG4bKx", 1)
+    return head + b"\r\nProxy-Authorization: " + answer.encode() + b"\r\n" + rest
+
+
+@pytest.mark.parametrize("name,codes", [("wsinv", (200,)), ("longreq", (200, 403, 413, 513)), ("baddate", (200, 400)), ("invut", (415,)), ("sdp01", (200, 406)),
+                                        ("mpart01", (404, 405, 480)), ("escruri", (200, 400, 403, 404))])
+def test_what_is_challenged_is_understood_to_its_end_with_credentials(stack, calls, name, codes):
+    """Through the edge, the focus and the media server; what one of them cannot read must not be left without an answer."""
+    t = next(t for t in MESSAGES if t.name == name)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+        s.bind(("127.0.4.1", 0))
+        s.connect(stack.tcp)
+        here = Here("TCP", s.getsockname())
+        data = t.make(here)
+        code, got = exchange(s, data, here.call_id)
+        if code == 407:
+            challenge = re.search(rb"(?im)^Proxy-Authenticate: ([^\r\n]*)", got).group(1).decode()
+            code, got = exchange(s, with_credentials(data, challenge, stack.users["alice"]), here.call_id, 6.0, 6.0)
+        assert code in codes, got[:400]
+    calls(name)
 
 
 IDENTITY = "P-Asserted-Identity: <sip:alice@conclave.test>\r\nConclave-Access: user;media=srtp\r\n"
