@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pair.c - which legs share a port pair, see pair.h and mcu/media/hub.c
  *
- * On a shared pair a leg is known by the address its media comes from and proves itself by its key. So: SDES and
- * nothing else in every audio line, no ICE, and the address in the SDP is that from which the request came, which the
+ * On a shared pair a leg is known by the address its media comes from, and proves itself by its key where it has one.
+ * So: no ICE and no DTLS in any audio line, and the address in the SDP is that from which the request came, which the
  * lowest Via tells (RFC 3261 18.2.1: `received` where it is not what the client believes). Who lies there, or sits
  * behind a NAT, only has to do with himself.
  */
@@ -73,9 +73,11 @@ static bool line_may(const struct sdp_media *l, const struct ip *from, bool shar
 {
 	struct ip at;
 
-	if (!str_ieq(l->proto, STR("RTP/SAVP")) && !str_ieq(l->proto, STR("RTP/SAVPF")))
+	bool sdes = str_ieq(l->proto, STR("RTP/SAVP")) || str_ieq(l->proto, STR("RTP/SAVPF"));
+
+	if (!sdes && !str_ieq(l->proto, STR("RTP/AVP")) && !str_ieq(l->proto, STR("RTP/AVPF")))
 		return false;
-	if (!l->ncrypto || l->ncand || !str_empty(l->ice_ufrag) || !parse(&at, l->conn))
+	if ((sdes && !l->ncrypto) || l->ncand || !str_empty(l->ice_ufrag) || !parse(&at, l->conn))
 		return false;
 	return unspecified(&at) ? shared : at.family == from->family && !memcmp(at.b, from->b, sizeof(at.b));
 }

@@ -6,9 +6,12 @@
  * nobody has is tried against legs of the same host that wait: they have not been heard yet, or not for two seconds
  * (NATs give a phone a new port). Four tries a datagram, so many a tick: a flood costs no more than that.
  *
- * A hub belongs to one slot of one worker: one receive batch and one send batch for all its legs, once a tick. Only
- * legs with SRTP share: an address alone proves nothing. The signalling thread opens a hub with its first leg and
- * closes it after its last; in between only the worker touches it.
+ * A plain leg has no key. Its packets are those that come from the address its SDP told, which is the address it called
+ * from (mcu/pair.c); of several that claim one, it is who has the packet's source already, then the newest not heard
+ * yet. From another port it is taken for a leg's only where a single plain leg of that host waits: nobody guesses.
+ *
+ * A hub belongs to one slot of one worker: one receive batch and one send batch for all its legs, once a tick. The
+ * signalling thread opens a hub with its first leg and closes it after its last; in between only the worker touches it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -160,6 +163,19 @@ static uint32_t source(const struct dgram *d)
 	return d->n < 12 ? 0 : (uint32_t)s[0] << 24 | (uint32_t)s[1] << 16 | (uint32_t)s[2] << 8 | s[3];
 }
 
+static bool has_source(const struct wleg *l, uint32_t ssrc)
+{
+	return l->has_src && l->src.ssrc == ssrc;
+}
+
+static bool alone(const struct hub *h, const struct wleg *l, const struct dgram *d)
+{
+	for (unsigned i = 0; i < h->nlegs; i++)
+		if (h->legs[i] != l && !h->legs[i]->srtp && waits(h->legs[i], d))
+			return false;
+	return true;
+}
+
 /* In two rounds: first the leg that has this source, then others, each time from where the last search ended. */
 static bool search(struct hub *h, const struct dgram *d)
 {
@@ -173,7 +189,9 @@ static bool search(struct hub *h, const struct dgram *d)
 		unsigned at = (first + i) % h->nlegs;
 		struct wleg *l = h->legs[at];
 
-		if (!waits(l, d) || (l->has_src && l->src.ssrc == ssrc) != (i < h->nlegs))
+		if (!waits(l, d) || has_source(l, ssrc) != (i < h->nlegs))
+			continue;
+		if (!l->srtp && i >= h->nlegs && (d->rtcp || !alone(h, l, d)))
 			continue;
 		left--;
 		h->budget--;
@@ -184,9 +202,16 @@ static bool search(struct hub *h, const struct dgram *d)
 	return false;
 }
 
+/* How well a plain leg that claims the address fits the packet; the keys of one address stand newest first. */
+static int fit(const struct wleg *l, uint32_t ssrc)
+{
+	return has_source(l, ssrc) ? 3 : !l->latched ? 2 : 1;
+}
+
 static void route(struct hub *h, const struct dgram *d)
 {
-	struct wleg *owner = NULL;
+	struct wleg *owner = NULL, *plain = NULL;
+	uint32_t ssrc = source(d);
 	unsigned tries = 0;
 	int why = 0;
 
@@ -196,6 +221,11 @@ static void route(struct hub *h, const struct dgram *d)
 		next = k->next;                          /* a leg may change its place */
 		if (!usa_eq(&k->at, d->from))
 			continue;
+		if (!k->leg->srtp) {
+			if (!plain || fit(k->leg, ssrc) > fit(plain, ssrc))
+				plain = k->leg;
+			continue;
+		}
 		tries++;
 		err = give(k->leg, d);
 		if (!err)
@@ -204,6 +234,13 @@ static void route(struct hub *h, const struct dgram *d)
 			owner = k->leg;
 			why = err;
 		}
+	}
+	if (plain) {
+		int err = give(plain, d);
+
+		if (err)
+			wleg_refuse(plain, err);
+		return;
 	}
 	if (search(h, d))
 		return;

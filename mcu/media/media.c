@@ -568,7 +568,7 @@ int mleg_set(struct mleg *l, const struct mleg_set *s)
 		goto out;
 	u->s = *s;
 	err = normalize(&u->s);
-	if (!err && l->shared && (!s->srtp || s->ice.form != ICE_OFF))
+	if (!err && l->shared && s->ice.form != ICE_OFF)
 		err = -EINVAL;
 	if (!err)
 		err = set_addresses(l, u);

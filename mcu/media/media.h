@@ -53,8 +53,8 @@ typedef void (mleg_event_cb)(struct mleg *l, enum mleg_event ev, int v, void *ar
 
 /* Allocates the leg's sockets at once: its ports stand in the SDP answer. Nothing flows before mleg_set(). */
 int      mleg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg);
-/* The same on a port pair that it shares with others: for peers whose media comes from the address their SDP tells and
- * which encrypt. mleg_set() refuses a shared leg without SRTP, or with ICE: -EINVAL. */
+/* The same on a port pair that it shares with others: for peers whose media comes from the address their SDP tells.
+ * mleg_set() refuses a shared leg with ICE: -EINVAL. */
 int      mleg_alloc_shared(struct mleg **lp, struct mroom *r, const char *id, mleg_event_cb *cb, void *arg);
 bool     mleg_shared(const struct mleg *l);
 int      mleg_unshare(struct mleg *l);                    /* to a pair of its own, before the answer that tells it */

@@ -53,16 +53,14 @@ static void what_comes_from_elsewhere_may_not(void **state)
 	assert_false(may(VIA("[2001:db8::7]"), "IP4 192.0.2.7", SAVP, false));
 }
 
-static void only_sdes_may_share(void **state)
+static void neither_ice_nor_dtls_may_share(void **state)
 {
 	static const char *const lines[] = {
-		"m=audio 4000 RTP/AVP 0\r\n",
-		"m=audio 4000 RTP/AVP 0\r\n" CRYPTO,                       /* encryption is not certain */
 		"m=audio 4000 RTP/SAVP 0\r\n",
 		"m=audio 4000 UDP/TLS/RTP/SAVP 0\r\na=fingerprint:sha-256 00\r\na=setup:actpass\r\n",
 		SAVP "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n",
 		SAVP "a=candidate:1 1 UDP 1 192.0.2.7 4000 typ host\r\n",
-		SAVP "m=audio 4002 RTP/AVP 0\r\n",
+		SAVP "m=audio 4002 UDP/TLS/RTP/SAVP 0\r\n",
 		"m=audio 0 RTP/SAVP 0\r\n" CRYPTO,
 		"",
 	};
@@ -70,6 +68,9 @@ static void only_sdes_may_share(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
 		assert_false(may(VIA("192.0.2.7"), "IP4 192.0.2.7", lines[i], false));
+	assert_true(may(VIA("192.0.2.7"), "IP4 192.0.2.7", "m=audio 4000 RTP/AVP 0\r\n", false));
+	assert_true(may(VIA("192.0.2.7"), "IP4 192.0.2.7", "m=audio 4000 RTP/AVP 0\r\n" CRYPTO, false));
+	assert_false(may(VIA("192.0.2.8"), "IP4 192.0.2.7", "m=audio 4000 RTP/AVP 0\r\n", false));
 	assert_true(may(VIA("192.0.2.7"), "IP4 192.0.2.7", SAVP "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n", false));
 }
 
@@ -86,7 +87,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sdes_from_where_the_request_came_may_share),
 		cmocka_unit_test(what_comes_from_elsewhere_may_not),
-		cmocka_unit_test(only_sdes_may_share),
+		cmocka_unit_test(neither_ice_nor_dtls_may_share),
 		cmocka_unit_test(a_hold_without_address_keeps_what_is_there),
 	};
 

@@ -253,31 +253,125 @@ static void reports_on_a_port_of_their_own_are_found(void **state)
 	engine_stop();
 }
 
-static void plain_rtp_never_shares(void **state)
+static void shared_plain(unsigned n)
 {
-	struct mleg_set plain;
+	engine_start(n, 0, 40);
+	for (unsigned i = 0; i < n; i++) {
+		peers[i].shared = true;
+		peers[i].sdp_port = 0;
+	}
+}
+
+static void plain_legs_of_one_pair_hear_each_other(void **state)
+{
+	(void)state;
+	shared_plain(4);
+	for (unsigned i = 0; i < 4; i++)                 /* the last one encrypts: it shares the pair with them */
+		peer_start(&peers[i], MCODEC_PCMU, i < 3 ? 400 + 300 * i : 0, i == 3);
+	run(1500);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(mleg_port(peers[i].leg), mleg_port(peers[0].leg));
+		for (unsigned k = 0; k < 3; k++)
+			if (k != i)
+				assert_hears(&peers[i], 400 + 300 * k);
+	}
+	assert_true(tone_level(&peers[0], 400, 300) < 300);
+	engine_stop();
+}
+
+static void a_plain_stranger_of_the_same_host_is_not_heard(void **state)
+{
+	(void)state;
+	shared_plain(3);
+	for (unsigned i = 0; i < 3; i++)
+		peer_start(&peers[i], MCODEC_PCMU, i < 2 ? 400 + 300 * i : 0, false);
+	run(1000);
+	assert_hears(&peers[2], 400);
+	peers[0].off = true;
+	move(&peers[1]);                                 /* another port, another source: nobody that we know */
+	peers[1].ssrc ^= 0x5a5a5a5a;
+	peers[1].hz = 1900;
+	run(1500);
+	assert_true(tone_level(&peers[2], 1900, 300) < 300);
+	engine_stop();
+}
+
+static void a_plain_leg_with_another_port_than_the_sdp_tells_is_found_when_it_waits_alone(void **state)
+{
+	(void)state;
+	shared_plain(3);
+	peers[0].sdp_port = 9;
+	for (unsigned i = 0; i < 3; i++)
+		peer_start(&peers[i], MCODEC_PCMU, 400 + 300 * i, false);
+	run(1500);
+	assert_hears(&peers[1], 400);
+	assert_hears(&peers[0], 700);
+	engine_stop();
+}
+
+static void of_two_plain_legs_that_wait_nobody_guesses(void **state)
+{
+	(void)state;
+	shared_plain(3);
+	peers[0].sdp_port = 9;
+	peers[1].sdp_port = 10;
+	for (unsigned i = 0; i < 3; i++)
+		peer_start(&peers[i], MCODEC_PCMU, 400 + 300 * i, false);
+	run(1500);
+	assert_true(tone_level(&peers[2], 400, 300) < 300);
+	assert_true(tone_level(&peers[2], 700, 300) < 300);
+	engine_stop();
+}
+
+static void the_new_call_of_a_plain_address_has_its_packets(void **state)
+{
+	(void)state;
+	shared_plain(3);
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);
+	peer_start(&peers[2], MCODEC_PCMU, 0, false);
+	run(1000);
+	assert_hears(&peers[2], 400);
+	peers[0].off = true;                             /* its BYE was lost; the phone calls again from the same port */
+	peers[1].sdp_port = port_of(peers[0].fd);
+	peer_start(&peers[1], MCODEC_PCMU, 1000, false);
+	close(peers[1].fd);
+	peers[1].fd = dup(peers[0].fd);
+	run(1500);
+	assert_hears(&peers[2], 1000);
+	engine_stop();
+}
+
+static void a_leg_without_key_shares_and_one_with_ice_does_not(void **state)
+{
+	struct mleg_set set;
 	uint16_t before;
 
 	(void)state;
 	shared_start(2, MCODEC_PCMU, SRTP_AES_CM_128_HMAC_SHA1_80);
 	run(600);
-	plain = peers[0].set;
-	plain.srtp = false;
-	assert_int_equal(mleg_set(peers[0].leg, &plain), -EINVAL);
+	set = peers[0].set;
+	set.ice.form = ICE_RFC5245;
+	assert_int_equal(mleg_set(peers[0].leg, &set), -EINVAL);
 	run(300);
 	assert_hears(&peers[0], 700);                    /* refused: all goes on as it was */
+	set = peers[0].set;
+	set.srtp = false;
 	before = mleg_port(peers[0].leg);
-	assert_int_equal(mleg_unshare(peers[0].leg), 0);
-	assert_false(mleg_shared(peers[0].leg));
-	assert_int_not_equal(mleg_port(peers[0].leg), before);
-	assert_int_equal(mleg_set(peers[0].leg, &plain), 0);
-	peers[0].to.sin_port = htons(mleg_port(peers[0].leg));
+	assert_int_equal(mleg_set(peers[0].leg, &set), 0);
 	peers[0].tx = mem_deref(peers[0].tx);
 	peers[0].rx = mem_deref(peers[0].rx);
 	run(1500);
+	assert_int_equal(mleg_port(peers[0].leg), before);
 	assert_hears(&peers[0], 700);
 	assert_hears(&peers[1], 400);
-	assert_int_equal(peers[0].gaps, 0);              /* one sequence through the change */
+	assert_int_equal(mleg_unshare(peers[0].leg), 0);
+	assert_false(mleg_shared(peers[0].leg));
+	assert_int_not_equal(mleg_port(peers[0].leg), before);
+	peers[0].to.sin_port = htons(mleg_port(peers[0].leg));
+	run(1500);
+	assert_hears(&peers[0], 700);
+	assert_hears(&peers[1], 400);
+	assert_int_equal(peers[0].gaps, 0);              /* one sequence through the changes */
 	engine_stop();
 }
 
@@ -375,7 +469,12 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(a_phone_that_moves_its_port_is_found_again),
 		cmocka_unit_test(media_from_another_port_than_the_sdp_tells_is_found),
 		cmocka_unit_test(reports_on_a_port_of_their_own_are_found),
-		cmocka_unit_test(plain_rtp_never_shares),
+		cmocka_unit_test(plain_legs_of_one_pair_hear_each_other),
+		cmocka_unit_test(a_plain_stranger_of_the_same_host_is_not_heard),
+		cmocka_unit_test(a_plain_leg_with_another_port_than_the_sdp_tells_is_found_when_it_waits_alone),
+		cmocka_unit_test(of_two_plain_legs_that_wait_nobody_guesses),
+		cmocka_unit_test(the_new_call_of_a_plain_address_has_its_packets),
+		cmocka_unit_test(a_leg_without_key_shares_and_one_with_ice_does_not),
 		cmocka_unit_test(rooms_of_other_slots_have_other_pairs_and_pairs_go_back),
 		cmocka_unit_test(two_hundred_and_fifty_legs_share_two_pairs),
 		cmocka_unit_test(legs_come_and_go_while_packets_fly),

@@ -39,7 +39,7 @@ static int add_leg(unsigned i, uint16_t *port)
 	memcpy(s.key_in, pl.key_in, PLAN_KEY_LEN);
 	memcpy(s.key_out, pl.key_out, PLAN_KEY_LEN);
 	snprintf(id, sizeof(id), "leg-%u", i);
-	err = (plan.srtp ? mleg_alloc_shared : mleg_alloc)(&legs[i], r, id, NULL, NULL);   /* as the mcu does */
+	err = mleg_alloc_shared(&legs[i], r, id, NULL, NULL);   /* as the mcu does */
 	if (!err)
 		err = mleg_set(legs[i], &s);
 	if (!err)
