@@ -22,7 +22,35 @@ static struct metric metrics[] = {
 };
 enum { M_SUBS, M_SENT, M_FAILED, M_BEHIND };
 
+/* An answer goes back over the connection of its request, notifications over others: they could come first. */
+#define SETTLE_MS 150u
+static LIST_HEAD(, sub) settling = LIST_HEAD_INITIALIZER(settling);
+
 static void send_next(struct sub *s);
+
+static void settled(struct sub *s)
+{
+	if (s->settle_ms)
+		LIST_REMOVE(s, settle_le);
+	s->settle_ms = 0;
+}
+
+uint64_t sub_settle(struct app *a)
+{
+	uint64_t now = ev_now_ms(a->loop), wait = 0;
+	struct sub *s, *next;
+
+	for (s = LIST_FIRST(&settling); s; s = next) {
+		next = LIST_NEXT(s, settle_le);
+		if (now < s->settle_ms) {
+			wait = !wait || s->settle_ms - now < wait ? s->settle_ms - now : wait;
+			continue;
+		}
+		settled(s);
+		send_next(s);                    /* s may be gone */
+	}
+	return wait;
+}
 
 static void clear_queue(struct sub *s)
 {
@@ -61,6 +89,7 @@ static void on_sub_destroy(void *arg)
 {
 	struct sub *s = arg;
 
+	settled(s);
 	if (s->first)
 		sip_replyf(s->first, 503, DIAG_NONE, "the conference store cannot be written, try again later");
 	mem_deref(s->first);
@@ -257,6 +286,8 @@ static void send_next(struct sub *s)
 {
 	int err = 0;
 
+	if (s->settle_ms)
+		return;
 	while (s->nqueue && !s->ct && !err) {
 		err = send_doc(s, s->queue[0]);
 		if (err || !(s->flags & SUB_BENOTIFY))
@@ -286,8 +317,8 @@ void sub_push(struct sub *s, struct doc *d)
 		return;                          /* the model was thrown away meanwhile */
 	if (s->first && subscribe_answer(s, d)) {
 		s->last_version = d->version;
-		if (s->conf && s->rest)
-			confs_changed(&s->app->confs, s->conf);
+		s->settle_ms    = ev_now_ms(s->app->loop) + SETTLE_MS;
+		LIST_INSERT_HEAD(&settling, s, settle_le);
 		return;
 	}
 	if (s->nqueue == SUB_QUEUE) {

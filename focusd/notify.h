@@ -40,6 +40,8 @@ struct sub {
 	struct sip_st   *first;                  /* the SUBSCRIBE, answered with the first document in it */
 	uint64_t         first_by_ms;            /* or without one, when there is none by then */
 	unsigned         granted_s;              /* what that answer says */
+	LIST_ENTRY(sub)  settle_le;
+	uint64_t         settle_ms;              /* nothing is sent before, so that nothing overtakes that answer; 0: any time */
 };
 
 struct sub_prm {

@@ -317,6 +317,7 @@ void notify_turn(struct app *a)
 
 	if (a->loading)
 		return;
+	wait = sub_settle(a);
 	for (c = TAILQ_FIRST(&a->confs.changed); c; c = next) {
 		next = TAILQ_NEXT(c, changed_le);
 		in = has_news(c) && c->active && !c->removing ? due_in(a, c) : 0;

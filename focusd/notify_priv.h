@@ -16,6 +16,7 @@ void sub_settled(struct sub *s);                       /* a document for it is n
 int  sub_rest_fill(struct sub *s);                     /* all visible users are to be told */
 void sub_rest_clear(struct sub *s);
 void notify_on_pace(void *arg);
+uint64_t sub_settle(struct app *a);                    /* sends what waited long enough; ms until the next, 0: none */
 /* Answers the SUBSCRIBE of s with d in it; false: it was answered, but d is to be sent like any other. After the commit. */
 bool subscribe_answer(struct sub *s, const struct doc *d);
 void subscribe_late(struct sub *s);                    /* no document came: answered without one */
