@@ -304,6 +304,31 @@ def test_a_replayed_request_is_not_done_twice(stack):
     assert dialog.bye().code == 200
 
 
+def test_a_flood_of_keep_alives_does_not_fill_the_log(stack):
+    """Of a client that reads no answers, over TLS: each would be three lines of log once its connection is closed."""
+    log = stack.dir / "log" / "kamailio.log"
+    before, sent = log.stat().st_size, 0
+    for _ in range(2):
+        flood = insecure_tls().wrap_socket(socket.create_connection(stack.tls))
+        flood.settimeout(1)
+        end = time.monotonic() + 3
+        try:
+            while time.monotonic() < end:
+                flood.sendall(b"\r\n\r\n" * 2000)
+                sent += 8000
+        except OSError:
+            pass
+        flood.close()
+    time.sleep(1.2)
+    assert sent > 500_000, "it was a flood"
+    assert log.stat().st_size - before < 200_000
+    quiet = insecure_tls().wrap_socket(socket.create_connection(stack.tls))
+    quiet.settimeout(3)
+    quiet.sendall(b"\r\n\r\n")
+    assert quiet.recv(10) == b"\r\n", "keep-alives are answered (RFC 5626)"
+    quiet.close()
+
+
 def test_half_open_and_idle_connections_do_not_block_others(stack):
     socks = []
     for addr in (stack.tcp, stack.tls, stack.peer, stack.focus_sip, stack.focus_http, stack.mcu_sip, stack.mcu_http):
