@@ -18,6 +18,11 @@ void info_get_conference(struct cmd_ctx *x)
 	roster_write(&w, false, &rd);
 	xmlw_end(&w);
 	c3p_end(&w);
+	if (b.err == -EMSGSIZE || (!b.err && b.l > (size_t)x->rq->app->cfg.doc_bytes)) {
+		buf_fini(&b);
+		info_fail(x, 603, DIAG_NONE, "requestTooLarge", "the document is larger than one message may be: refresh the subscription, which gets it in parts");
+		return;
+	}
 	info_body(x, 200, &b, DIAG_NONE, NULL);
 }
 

@@ -139,9 +139,10 @@ int infodoc_notify(struct buf *b, struct conf *c)
 
 /* --- getConference */
 
+/* false: the document is full before all of his legs are in it; the others are told by notification */
 static bool user_full(struct xmlw *w, const struct user *u)
 {
-	bool any = false;
+	bool any = false, all = true;
 	struct leg *l;
 
 	TAILQ_FOREACH(l, &u->legs, te) {
@@ -149,6 +150,11 @@ static bool user_full(struct xmlw *w, const struct user *u)
 
 		if (!leg_shown(l))
 			continue;
+		if (w->b->l > INFODOC_MAX_BYTES) {
+			report_mark(u->conf->report, u->entity, l->endpoint, REPORT_STATE);
+			all = false;
+			continue;
+		}
 		if (!any)
 			user_open(w, u->entity);
 		any = true;
@@ -157,16 +163,7 @@ static bool user_full(struct xmlw *w, const struct user *u)
 	}
 	if (any)
 		xmlw_end(w);
-	return any;
-}
-
-static void mark_all(struct conf *c, const struct user *u)
-{
-	struct leg *l;
-
-	TAILQ_FOREACH(l, &u->legs, te)
-		if (leg_shown(l))
-			report_mark(c->report, u->entity, l->endpoint, REPORT_STATE);
+	return all;
 }
 
 static void view(struct xmlw *w, const struct conf *c)
@@ -181,31 +178,43 @@ static void view(struct xmlw *w, const struct conf *c)
 	xmlw_end(w);
 }
 
+/* How it will be written: only what stands in a full document is there, so it must not be one that ends early. */
+static size_t escaped(const char *s)
+{
+	size_t n = 0;
+
+	for (; s && *s; s++)
+		n += strchr("<>&\"'\r\n\t", *s) ? 6 : 1;
+	return n;
+}
+
 static bool fits(const struct conf *c)
 {
-	return (size_t)c->nlegs * 2500 < INFODOC_MAX_BYTES;
+	size_t bytes = 4096;
+
+	for (const struct user *u = c->users; u; u = u->hh.next) {
+		const struct leg *l;
+
+		TAILQ_FOREACH(l, &u->legs, te)
+			bytes += 1500 + escaped(u->entity) + escaped(l->kept);
+	}
+	return bytes < INFODOC_MAX_BYTES;
 }
 
 void infodoc_full(struct xmlw *w, struct conf *c)
 {
 	const char *state = fits(c) ? "full" : "partial";
-	bool late = false;
+	bool all = true;
 	struct user *u;
 
 	info_open(w, c, report_version(c->report), state);
 	xmlw_start(w, "ci:users");
 	xmlw_attr(w, "state", state);
-	for (u = c->users; u; u = u->hh.next) {
-		if (w->b->l > INFODOC_MAX_BYTES) {
-			mark_all(c, u);
-			late = true;
-			continue;
-		}
-		user_full(w, u);
-	}
+	for (u = c->users; u; u = u->hh.next)
+		all &= user_full(w, u);
 	xmlw_end(w);
 	view(w, c);
 	xmlw_end(w);
-	if (late)
+	if (!all)
 		conf_changed(c);
 }

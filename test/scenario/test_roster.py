@@ -2,6 +2,7 @@
 """The roster as clients see it: a C3P client over TLS and a phone on UDP follow the same conference, document by
 document. Roster.apply() fails at the first gap, wrong order or partial user; here their content is compared.
 """
+import re
 import time
 
 import pytest
@@ -128,6 +129,29 @@ def test_a_full_document_at_any_time_is_what_the_partial_ones_made(stack, end):
     assert answer.code == "success"
     info = answer.cmd.find("ci:conference-info", NS)
     assert alice.roster.difference(info) == [] and int(info.get("version")) == alice.roster.version
+
+
+def test_a_document_that_is_too_large_for_an_answer_says_so_and_comes_in_parts(stack, end):
+    conf = stack.dir / "etc" / "focusd.conf"
+    saved = conf.read_text()
+    conf.write_text(saved + "\n[notify]\nmax_bytes = 4096\n")
+    stack.restart("focusd")
+    try:
+        focus = c3p.schedule(stack.ua("alice"))
+        alice = c3p.join(stack.ua("alice"), focus)
+        assert alice.info(c3p.by_conf("getConference", focus)).code == "success"
+        many = [alice] + [c3p.join(stack.ua(u), focus) for u in ("bob", "carol", "dave") for _ in range(4)]
+        r = alice.info(c3p.by_conf("getConference", focus))
+        assert (r.sip, r.code, r.reason) == (603, "failure", "requestTooLarge"), r
+        parts = []
+        sub = alice.ua.subscribe(focus, parts.append)
+        stack.wait("all of them, in parts", lambda: len({u for p in parts for u in re.findall(rb'<user entity="([^"]+)"', p)}) == 4)
+        assert len(parts) > 1 and max(map(len, parts)) <= 4096 + 4096
+        assert sub.end().code == 200
+        assert [c.bye().code for c in many] == [200] * 13
+    finally:
+        conf.write_text(saved)
+        stack.restart("focusd")
 
 
 @pytest.mark.conformance("T13")
