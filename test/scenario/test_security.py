@@ -105,6 +105,25 @@ def test_another_user_who_knows_the_dialog_cannot_act_in_a_call(stack, end):
     assert not bob.ended.is_set() and bob.bye().code == 200
 
 
+def test_one_user_holds_few_calls_that_he_does_not_acknowledge(stack, end):
+    """Each holds a leg and its ports; another user and his own good call are not touched."""
+    legs, answers = [], []
+    good = end(c3p.talk(stack.ua("bob"), stack.room(), tone=A))
+    try:
+        for _ in range(7):
+            phone = stack.ua("bob")
+            legs.append(rtp.Leg("PCMU", True, phone.bind, None))
+            answers.append(phone.transact(phone.build("INVITE", stack.room(), [("Contact", phone.contact)], legs[-1].offer(), "application/sdp"), 8))
+        assert [r.code for r in answers] == [200] * 4 + [480] * 3, [r.code for r in answers]
+        assert answers[-1].get("Retry-After") and "wait to be answered" in answers[-1].get("ms-diagnostics")
+        alice = end(c3p.talk(stack.ua("alice"), stack.room(), tone=B))
+        alice.leg.wait_heard({A}, [A, B])
+        assert good.bye().code == 200 and alice.bye().code == 200
+    finally:
+        for leg in legs:
+            leg.stop()
+
+
 def test_a_forged_info_and_re_invite_are_refused(stack, end):
     focus = c3p.schedule(stack.ua("alice"))
     alice = end(Participant(stack.ua("alice"), focus))
