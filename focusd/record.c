@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* record.c - see record.h */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "focusd/record.h"
 #include "lib/base/mem.h"
 #include "lib/c3p/uri.h"
@@ -12,6 +14,8 @@
 #define YEAR_S 31557600
 #define MAX_TEXT 512u                    /* bytes of a subject or a display text */
 #define MAX_INVITED_BYTES (256u * 1024)
+#define MAX_LIST_BYTES (160u * 1024)     /* of the list as a record shows it: it must fit into one SIP message */
+#define LIST_ENTRY_BYTES 110u            /* what an entry takes besides its address */
 
 static bool listed(const char *list, const char *type)
 {
@@ -51,8 +55,31 @@ static const char *decode_types(struct record *r, const struct app *a, const str
 	return NULL;
 }
 
-static const char *decode_users(struct record *r, const struct xml_node *users)
+struct seen { UT_hash_handle hh; char uri[]; };
+
+/* false: he is on it already, however his address was written; or there is no memory */
+static bool list_once(struct seen **all, struct str uri)
 {
+	struct seen *n = malloc(sizeof(*n) + uri.l + 1), *old;
+
+	if (!n)
+		return false;
+	for (size_t i = 0; i < uri.l; i++)
+		n->uri[i] = (char)tolower((unsigned char)uri.p[i]);
+	n->uri[uri.l] = '\0';
+	HASH_FIND(hh, *all, n->uri, uri.l, old);
+	if (old) {
+		free(n);
+		return false;
+	}
+	HASH_ADD_KEYPTR(hh, *all, n->uri, uri.l, n);
+	return true;
+}
+
+static const char *decode_list(struct record *r, const struct xml_node *users, struct seen **all)
+{
+	size_t bytes = 0;
+
 	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user")) {
 		const char *entity = xml_attr(u, NULL, "entity");
 		const char *role = xml_text(xml_child(xml_child(u, NULL, "roles"), NULL, "entry"));
@@ -67,9 +94,26 @@ static const char *decode_users(struct record *r, const struct xml_node *users)
 			return "invalidUserEntity";
 		if (role && !cstr_eq(role, "presenter") && !cstr_eq(role, "attendee"))
 			return "invalidRole";
+		if (!list_once(all, s))
+			return "userExists";
+		bytes += LIST_ENTRY_BYTES + s.l;
+		if (bytes > MAX_LIST_BYTES)
+			return "maxMeetingSizeExceeded";
 		buf_printf(&r->invited, "%s " STR_FMT "\n", role ? role : "attendee", STR_ARG(s));
 	}
 	return r->invited.err ? "maxMeetingSizeExceeded" : NULL;
+}
+
+static const char *decode_users(struct record *r, const struct xml_node *users)
+{
+	struct seen *all = NULL, *n, *tmp;
+	const char *why = decode_list(r, users, &all);
+
+	HASH_ITER(hh, all, n, tmp) {
+		HASH_DEL(all, n);
+		free(n);
+	}
+	return why;
 }
 
 static const char *decode_description(struct record *r, const struct app *a, const struct xml_node *d)

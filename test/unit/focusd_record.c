@@ -266,10 +266,31 @@ static void the_size_of_a_user_is_what_he_takes_in_a_document(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void nobody_is_on_the_list_twice_and_a_list_has_its_bound(void **state)
+{
+	static char users[300000];
+	struct record r;
+	size_t n = 0;
+
+	(void)state;
+	assert_string_equal(decode(&r, ID, "<ci:users><ci:user entity=\"sip:a@x\"/><ci:user entity=\"sip:b@x\"/>"
+				   "<ci:user entity=\"SIP:A@X;transport=tls\"/></ci:users>"), "userExists");
+	done(&r);
+	assert_null(decode(&r, ID, "<ci:users><ci:user entity=\"sip:a@x\"/><ci:user entity=\"sip:a@y\"/></ci:users>"));
+	done(&r);
+	n = (size_t)sprintf(users, "<ci:users>");
+	for (unsigned i = 0; i < 3000; i++)
+		n += (size_t)sprintf(users + n, "<ci:user entity=\"sip:user%u@x\"/>", i);
+	sprintf(users + n, "</ci:users>");
+	assert_string_equal(decode(&r, ID, users), "maxMeetingSizeExceeded");
+	done(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_record_is_read_with_its_defaults), T(people_and_types_become_lines_and_a_list), T(what_is_wrong_with_a_record_is_named),
+		T(nobody_is_on_the_list_twice_and_a_list_has_its_bound), T(people_and_types_become_lines_and_a_list), T(what_is_wrong_with_a_record_is_named),
 		T(a_list_of_people_without_end_is_refused), T(a_record_that_was_written_is_read_the_same),
 		T(a_full_document_holds_everybody_who_is_there_and_is_xml_whatever_they_are_called),
 		T(a_partial_document_holds_what_changed_only), T(the_size_of_a_user_is_what_he_takes_in_a_document),
