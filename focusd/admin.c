@@ -12,6 +12,7 @@
 #include "focusd/mculink.h"
 #include "focusd/notify.h"
 #include "focusd/pin.h"
+#include "focusd/service.h"
 #include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -198,6 +199,47 @@ static json_t *on_why(struct app *a, const json_t *in)
 	return json_pack("{s:b,s:o}", "ok", 1, "events", events);
 }
 
+/* --- a back-up: beside the database, where this process may write; confctl takes it from there */
+struct backup { struct app *app; struct jsonsock_req *rq; char *path; };
+
+static void on_backup_destroy(void *arg)
+{
+	struct backup *b = arg;
+
+	mem_deref(b->rq);
+	mem_deref(b->path);
+}
+
+static void on_backed_up(int err, void *arg)
+{
+	struct backup *b = arg;
+	json_t *o = err ? error(err == -ENOSPC ? "the back-up does not fit on the disk of the database" : "the back-up failed, see focusd's log")
+			: json_pack("{s:b,s:s}", "ok", 1, "path", b->path);
+	char *text = json_dumps(o, JSON_COMPACT);
+
+	jsonsock_reply(b->rq, text ? str_c(text) : STR("{\"ok\":false,\"error\":\"out of memory\"}"));
+	free(text);
+	json_decref(o);
+	mem_deref(b);
+}
+
+/* NULL: it is answered later */
+static json_t *on_backup(struct app *a, struct jsonsock_req *rq)
+{
+	struct backup *b = mem_zalloc(sizeof(*b), on_backup_destroy);
+	int err = -ENOMEM;
+
+	if (b && (b->path = str_printf("%s.backup", a->cfg.store_path))) {
+		b->app = a;
+		b->rq  = mem_ref(rq);
+		err    = store_backup(a->store, b->path, on_backed_up, b);
+	}
+	if (!err)
+		return NULL;
+	mem_deref(b);
+	return error(err == -EBUSY ? "a back-up is being made already" : "out of memory");
+}
+
 /* --- changing */
 static int policy_find(const char *s)
 {
@@ -230,6 +272,8 @@ static json_t *on_add(struct app *a, const json_t *in)
 		return error("this name is the attendant's ([attendant] name of focusd's configuration)");
 	if (*org && !room_name_valid(org))
 		return error("an organizer is the user part of an address: 1 to 64 letters, digits or -._+");
+	if (service_http_is_user(a, name))
+		return error("this name is a user's: calls to it go to his phones; choose another one for the room");
 	if (policy < 0)
 		return error("policy is closedAuthenticated, openAuthenticated or anonymous");
 	if (*pin && (strlen(pin) < 4 || strlen(pin) > 16))
@@ -378,15 +422,18 @@ static json_t *execute(struct app *a, const json_t *in)
 		return c && !c->removing ? commands[i].conf(a, c, in)
 			 : error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
 	}
-	return error("unknown cmd; one of list show add end remove lock mute kick role stats loglevel why drain");
+	return error("unknown cmd; one of list show add end remove lock mute kick role stats loglevel why drain backup");
 }
 
 static void on_line(struct jsonsock_req *rq, struct str line, void *arg)
 {
 	json_error_t err;
-	json_t *in = json_loadb(line.p, line.l, 0, &err);
+	json_t *in = json_loadb(line.p, line.l, 0, &err), *out;
+	bool backup = json_is_object(in) && cstr_eq(text_of(in, "cmd"), "backup");
 
-	reply(arg, rq, json_is_object(in) ? execute(arg, in) : error("not a JSON object"));
+	out = backup ? on_backup(arg, rq) : json_is_object(in) ? execute(arg, in) : error("not a JSON object");
+	if (out || !backup)
+		reply(arg, rq, out);
 	json_decref(in);
 }
 

@@ -19,5 +19,6 @@ void service_execute(const struct svc *x);               /* replies once, before
 
 /* service_http.c: POSTs of scheduling tools, digest by the users' own credentials; port 0 in the configuration: off */
 int  service_http_start(struct app *a);
+bool service_http_is_user(const struct app *a, const char *name);      /* in the edge's table of users */
 
 #endif

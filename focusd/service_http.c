@@ -4,6 +4,8 @@
  * For calendar plug-ins and scripts. The user authenticates by HTTP digest with the credentials of his SIP account: the
  * edge's table of HA1 values, read only, in the realm of the SIP domain. `from` must be that user, `to` his factory URI.
  */
+#include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -51,6 +53,18 @@ static bool find_ha1(const struct app *a, struct str user, char ha1[33])
 	return found;
 }
 
+bool service_http_is_user(const struct app *a, const char *name)
+{
+	char ha1[33], *low = str_dup(str_c(name));
+	bool found;
+
+	for (char *p = low; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	found = low && *a->cfg.schedule_credentials && find_ha1(a, str_c(low), ha1);
+	mem_deref(low);
+	return found;
+}
+
 static const char *secret(void)
 {
 	static char s[33];
@@ -94,30 +108,61 @@ static void challenge(const struct app *a, struct http_req *rq, bool stale)
 	mem_deref(hdrs);
 }
 
-/* --- guessing. By name, because guessers come from anywhere; names share GUESS_SLOTS counters, so memory is bounded. */
-#define GUESS_SLOTS 256u
+/* --- guessing. By user at an address, so that nobody locks out somebody else, and wider by address. Counters are shared by
+ * what falls on the same slot, so memory is bounded; a secret decides what does. */
+#define GUESS_SLOTS 4096u
 #define MAX_WRONG   10u
+#define MAX_WRONG_OF_ADDRESS 50u
 #define PAUSE_MS    30000u
 
 static struct guess { uint64_t until_ms; unsigned wrong; } guesses[GUESS_SLOTS];
 
-static struct guess *guess_of(struct app *a, struct str user)
+static uint64_t hash(uint64_t h, struct str s)
 {
-	uint64_t h = 14695981039346656037u, now = ev_now_ms(a->loop);
-	struct guess *g;
+	for (size_t i = 0; i < s.l; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+	return h;
+}
 
-	for (size_t i = 0; i < user.l; i++)
-		h = (h ^ (unsigned char)user.p[i]) * 1099511628211u;
-	g = &guesses[h % GUESS_SLOTS];
+/* "192.0.2.1:40001" without its port; of IPv6 the network, whose addresses are one client's to choose from */
+static struct str network_of(const char *addr, unsigned char out[16])
+{
+	struct str s = str_c(addr);
+	char ip[64];
+
+	while (s.l && s.p[s.l - 1] != ':')
+		s.l--;
+	s.l -= s.l > 0;
+	if (s.l < 2 || s.p[0] != '[')
+		return s;
+	snprintf(ip, sizeof(ip), "%.*s", (int)(s.l - 2), s.p + 1);
+	return inet_pton(AF_INET6, ip, out) == 1 ? (struct str){ (const char *)out, 8 } : s;
+}
+
+static struct guess *slot(const struct app *a, uint64_t h)
+{
+	struct guess *g = &guesses[(h ^ h >> 29) % GUESS_SLOTS];
+	uint64_t now = ev_now_ms(a->loop);
+
 	if (now >= g->until_ms)
 		*g = (struct guess){ .until_ms = now + PAUSE_MS };
 	return g;
 }
 
+struct guesser { struct guess *user, *address; };
+
+static struct guesser guesser_of(const struct app *a, const struct http_req *rq, struct str user)
+{
+	unsigned char net[16];
+	uint64_t h = hash(hash(14695981039346656037u, str_c(secret())), network_of(http_req_addr(rq), net));
+
+	return (struct guesser){ .address = slot(a, h), .user = slot(a, hash(hash(h, STR("|")), user)) };
+}
+
 /* *user borrows from the request */
 static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 {
-	struct guess *g;
+	struct guesser g;
 	struct digest d;
 	char ha1[33];
 	bool known;
@@ -131,17 +176,18 @@ static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 		challenge(a, rq, true);
 		return false;
 	}
-	g = guess_of(a, d.username);
-	if (g->wrong >= MAX_WRONG) {             /* not looked at, nor in the database */
+	g = guesser_of(a, rq, d.username);
+	if (g.user->wrong >= MAX_WRONG || g.address->wrong >= MAX_WRONG_OF_ADDRESS) {    /* not looked at, nor in the database */
 		metric_inc(&metrics[M_PAUSED]);
 		http_reply_hdrs(rq, 503, "Retry-After: 30\r\n", "text/plain", STR("too many wrong passwords, try again later\n"));
 		return false;
 	}
 	known = find_ha1(a, d.username, ha1);
 	if (!digest_check(&d, ha1, true, http_req_method(rq)) || !known) {
-		g->wrong++;
+		g.user->wrong++;
+		g.address->wrong++;
 		metric_inc(&metrics[M_DENIED]);
-		log_warn(http, "scheduling: wrong credentials of " STR_FMT, STR_ARG(d.username));
+		log_warn(http, "scheduling: wrong credentials of " STR_FMT " from %s", STR_ARG(d.username), http_req_addr(rq));
 		challenge(a, rq, false);
 		return false;
 	}

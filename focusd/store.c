@@ -42,6 +42,7 @@ struct store {
 	struct tmr      hold;
 	pthread_mutex_t lock;
 	pthread_cond_t  written;
+	bool            copying;         /* a back-up is under way */
 	bool            closing, ended;  /* ended: what is deferred now never runs, so it fails at once */
 };
 
@@ -253,6 +254,63 @@ static void on_turn(void *arg)
 int store_load(struct store *s, enum store_table t, store_row_cb *cb, void *arg)
 {
 	return store_db_load(s->db, t, cb, arg);
+}
+
+/* --- a copy */
+struct copy { struct store *st; char *path; store_done_cb *cb; void *arg; int err; };
+
+static void on_copy_destroy(void *arg)
+{
+	struct copy *k = arg;
+
+	mem_deref(k->path);
+}
+
+static void on_copy(void *arg)           /* worker thread */
+{
+	struct copy *k = arg;
+
+	k->err = store_db_backup(k->st->db, k->path);
+}
+
+static void on_copied(void *arg)
+{
+	struct copy *k = arg;
+	struct store *s = k->st;
+
+	s->copying = false;
+	if (k->err)
+		log_error(store, "back-up to %s: %s", k->path, strerror(-k->err));
+	else
+		log_info(store, "back-up written to %s", k->path);
+	k->cb(k->err, k->arg);
+	mem_deref(k);
+	mem_deref(s);
+}
+
+int store_backup(struct store *s, const char *path, store_done_cb *cb, void *arg)
+{
+	struct copy *k;
+	int err;
+
+	if (s->copying || s->closing)
+		return -EBUSY;
+	k = mem_zalloc(sizeof(*k), on_copy_destroy);
+	if (!k || cstr_set(&k->path, path)) {
+		mem_deref(k);
+		return -ENOMEM;
+	}
+	k->st  = s;
+	k->cb  = cb;
+	k->arg = arg;
+	err = ev_work(s->loop, on_copy, on_copied, k);
+	if (err) {
+		mem_deref(k);
+		return err;
+	}
+	mem_ref(s);
+	s->copying = true;
+	return 0;
 }
 
 /* The worker may not have begun with its batch: SQLite must see that one before what came later. */

@@ -43,6 +43,9 @@ void store_defer(struct store *s, store_done_cb *cb, void *arg);
 /* Reading, at start and after a failure only: blocks the loop. The values are valid during the callback. */
 typedef int (store_row_cb)(int64_t id, const struct store_val *v, unsigned n, void *arg);
 int  store_load(struct store *s, enum store_table t, store_row_cb *cb, void *arg);
+/* A copy of what is committed, made off the loop while writing goes on; path is replaced when it is whole. -EBUSY: one is
+ * under way. cb is called on the loop, never when this fails. */
+int  store_backup(struct store *s, const char *path, store_done_cb *cb, void *arg);
 /* At shutdown: writes what is left, waiting for it, and runs what waits for it. Nothing is deferred any more afterwards: a
  * call is made at once with -ECANCELED. */
 void store_flush(struct store *s);

@@ -14,6 +14,7 @@ struct store_op {                        /* v NULL: delete */
 struct store_db;                         /* mem_deref() closes it */
 int store_db_open(struct store_db **dp, const char *path, bool sync_full, char *err, size_t errsz);
 int store_db_write(struct store_db *d, const struct store_op *ops, size_t n);     /* all or nothing; any thread */
+int store_db_backup(struct store_db *d, const char *path);          /* any thread; writers get their turns meanwhile */
 int store_db_load(struct store_db *d, enum store_table t, store_row_cb *cb, void *arg);
 
 #endif

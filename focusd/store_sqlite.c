@@ -115,6 +115,81 @@ int store_db_load(struct store_db *d, enum store_table t, store_row_cb *cb, void
 	return err;
 }
 
+/* Dialogs and pass codes are in it: SQLite keeps the mode it finds, also for its journal. */
+static void make_private(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+/* --- a copy of it, some pages at a time. What is written meanwhile goes into it too, for this connection writes it. */
+#define BACKUP_PAGES 256
+
+static int copy_to(struct store_db *d, sqlite3 *to)
+{
+	sqlite3_backup *b;
+	int rc, end;
+
+	pthread_mutex_lock(&d->lock);
+	b = sqlite3_backup_init(to, "main", d->db, "main");
+	pthread_mutex_unlock(&d->lock);
+	if (!b)
+		return sqlite3_errcode(to);
+	do {
+		pthread_mutex_lock(&d->lock);
+		rc = sqlite3_backup_step(b, BACKUP_PAGES);
+		pthread_mutex_unlock(&d->lock);
+		if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
+			usleep(2000);
+		else if (rc == SQLITE_OK)
+			usleep(500);             /* whoever waits for the lock may write */
+	} while (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED);
+	pthread_mutex_lock(&d->lock);
+	end = sqlite3_backup_finish(b);
+	pthread_mutex_unlock(&d->lock);
+	return rc == SQLITE_DONE ? end : rc;
+}
+
+static int sync_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = fd < 0 ? -errno : 0;
+
+	if (!err && fsync(fd))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+int store_db_backup(struct store_db *d, const char *path)
+{
+	char *tmp = str_printf("%s.new", path);
+	sqlite3 *to = NULL;
+	int rc = SQLITE_NOMEM, err;
+
+	if (tmp) {
+		unlink(tmp);
+		make_private(tmp);
+		rc = sqlite3_open_v2(tmp, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	}
+	if (rc == SQLITE_OK)
+		rc = copy_to(d, to);
+	if (rc == SQLITE_OK)                     /* one file, without a journal beside it */
+		rc = sqlite3_exec(to, "PRAGMA journal_mode=DELETE", NULL, NULL, NULL);
+	sqlite3_close(to);
+	err = to_errno(rc);
+	if (!err)
+		err = sync_file(tmp);
+	if (!err && rename(tmp, path))
+		err = -errno;
+	if (err && tmp)
+		unlink(tmp);
+	mem_deref(tmp);
+	return err;
+}
+
 static int prepare(struct store_db *d, sqlite3_stmt **st, char *sql)
 {
 	int rc = sql ? sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL) : SQLITE_NOMEM;
@@ -205,15 +280,6 @@ static void on_destroy(void *arg)
 	sqlite3_finalize(d->rollback);
 	sqlite3_close(d->db);
 	pthread_mutex_destroy(&d->lock);
-}
-
-/* Dialogs and pass codes are in it: SQLite keeps the mode it finds, also for its journal. */
-static void make_private(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd >= 0)
-		close(fd);
 }
 
 int store_db_open(struct store_db **dp, const char *path, bool sync_full, char *err, size_t errsz)

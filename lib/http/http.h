@@ -37,6 +37,7 @@ struct str http_req_path(const struct http_req *rq);
 struct str http_req_body(const struct http_req *rq);
 struct str http_req_ctype(const struct http_req *rq);
 const char *http_req_peer(const struct http_req *rq);       /* first DNS name of the client certificate, or "" */
+const char *http_req_addr(const struct http_req *rq);       /* "192.0.2.1:40001": where it came from */
 struct str http_req_authorization(const struct http_req *rq);   /* that header, "" when absent */
 /* hdrs: complete extra header lines, each ended by CRLF */
 int        http_reply_hdrs(struct http_req *rq, int status, const char *hdrs, const char *ctype, struct str body);

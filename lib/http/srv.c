@@ -40,7 +40,7 @@ struct conn {                               /* owned by the server's list */
 struct http_req {
 	struct conn *c;                     /* weak; NULL when the connection or the server is gone, or when answered */
 	struct hmsg  m;
-	char        *peer;
+	char        *peer, *addr;
 	bool         answered;
 };
 
@@ -176,6 +176,7 @@ static void req_destructor(void *arg)
 	}
 	hmsg_fini(&rq->m);
 	mem_deref(rq->peer);
+	mem_deref(rq->addr);
 }
 
 static void serve(struct conn *c)
@@ -185,7 +186,9 @@ static void serve(struct conn *c)
 
 	if (rq)
 		rq->peer = str_dup(str_c(stream_peer_name(c->s)));
-	if (!rq || !rq->peer) {
+	if (rq)
+		rq->addr = str_dup(str_c(stream_peer_addr(c->s)));
+	if (!rq || !rq->peer || !rq->addr) {
 		mem_deref(rq);
 		refuse(c, -ENOMEM);
 		return;
@@ -310,6 +313,11 @@ struct str http_req_authorization(const struct http_req *rq)
 struct str http_req_ctype(const struct http_req *rq)
 {
 	return rq->m.ctype;
+}
+
+const char *http_req_addr(const struct http_req *rq)
+{
+	return rq->addr;
 }
 
 const char *http_req_peer(const struct http_req *rq)

@@ -180,6 +180,9 @@ def make_files(lay):
     Certs(lay).make_all()
     users.create(lay)
     table = users.Users(lay)
+    clash = set(table.names()) & set(lay.conf["rooms"]) or {u["name"] for u in lay.conf["users"]} & users.rooms_of(lay)
+    if clash:
+        raise Problem(f"{min(clash)} is a user and a room: calls to a user's name go to his phones. Choose another name for one of them")
     for u in lay.conf["users"]:
         table.put(u["name"], u["password"])
     render.write_all(lay)

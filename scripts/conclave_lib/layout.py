@@ -126,6 +126,9 @@ class Layout:
             ipaddress.ip_address(self.bind)
         except ValueError:
             raise Problem(f"--bind {self.bind!r} is no IP address") from None
+        both = sorted({u["name"] for u in self.conf["users"]} & set(self.conf["rooms"]))
+        if both:
+            raise Problem(f"{both[0]} is a user and a room: calls to a user's name go to his phones. Choose another name for one of them")
         last = self.base + FIRST_MEDIA_PORT + int(self.conf["media_ports"])
         if not 1 <= self.base or last > 65535:
             raise Problem(f"--ports {self.base}: ports {self.base} to {last} must lie between 1 and 65535")

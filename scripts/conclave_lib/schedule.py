@@ -2,11 +2,13 @@
 """confctl schedule: conferences made, listed and deleted over HTTPS, with the user's own SIP name and password."""
 import base64
 import getpass
+import hashlib
 import json
 import os
 import secrets
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,7 @@ import xml.etree.ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 from . import Problem
+from .layout import parse_user
 
 CCCP, CI, MSCI, OC = ("urn:ietf:params:xml:ns:cccp", "urn:ietf:params:xml:ns:conference-info",
                       "http://schemas.microsoft.com/rtc/2005/08/confinfoextensions", "urn:x-conclave:c3p:1")
@@ -34,6 +37,23 @@ def options(p):
     p.add_argument("--id", metavar="ID", help="add: the conference's id (default: made up); delete: which one")
 
 
+class Digest(urllib.request.HTTPDigestAuthHandler):
+    """Passwords are UTF-8, as in the edge's table; Python's own handler takes ASCII only."""
+    def get_algorithm_impls(self, algorithm):
+        h = lambda text: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        return h, lambda secret, data: h(f"{secret}:{data}")
+
+
+def _password(name):
+    if sys.stdin and sys.stdin.isatty():
+        password = getpass.getpass(f"password of {name}: ")
+    else:
+        password = sys.stdin.readline().rstrip("\n") if sys.stdin else ""
+    if not password:
+        raise Problem(f"no password of {name}: give --user {name}:PASSWORD, or write it to standard input")
+    return password
+
+
 class Factory:
     def __init__(self, a):
         group = {}
@@ -44,13 +64,14 @@ class Factory:
             except (OSError, ValueError) as e:
                 raise Problem(f"{a.dir}: {e}; give --url and --domain, or --dir of a group") from None
         name, _, password = a.user.partition(":")
+        name = parse_user(name)["name"]
         known = {u["name"]: u.get("password") for u in group.get("users", [])}
-        password = password or known.get(name) or getpass.getpass(f"password of {name}: ")
+        password = password or known.get(name) or _password(name)
         self.domain = a.domain or group["domain"]
         host = f"[{group['bind']}]" if ":" in group.get("bind", "") else group.get("bind")
         self.url = (a.url or f"https://{host}:{int(group['base']) + 14}").rstrip("/") + PATH
         self.me, self.to = f"sip:{name}@{self.domain}", f"sip:{name}@{self.domain};gruu;opaque=app:conf:focusfactory"
-        auth = urllib.request.HTTPDigestAuthHandler()
+        auth = Digest()
         auth.add_password(self.domain, self.url, name, password)
         tls = ssl.create_default_context(cafile=a.ca or (os.path.join(a.dir, "ca", "client-root.pem") if group else None))
         tls.check_hostname = bool(a.url)         # a group is reached by its address

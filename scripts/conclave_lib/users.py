@@ -3,8 +3,9 @@
 import hashlib
 import os
 import sqlite3
+import urllib.parse
 
-from . import Problem
+from . import Problem, admin
 
 SCHEMA = {
     "credentials.sqlite": """
@@ -47,6 +48,24 @@ def create(lay):
         db.close()
 
 
+def rooms_of(lay):
+    """Names of the rooms: the running focusd's, else those in its database and those that `conclave run` makes."""
+    try:
+        return {c["name"] for c in admin.focusd(lay, "list")["conferences"] if c.get("name")}
+    except Problem:
+        pass
+    names = set(lay.conf["rooms"])
+    path = lay.path("db", "focus.sqlite")
+    if os.path.exists(path):
+        try:
+            db = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode=ro&immutable=1", uri=True, timeout=1)
+            names.update(r[0] for r in db.execute("SELECT name FROM conf WHERE name IS NOT NULL"))
+            db.close()
+        except sqlite3.Error:            # focusd holds it and does not answer, or it has not been made yet
+            pass
+    return names
+
+
 class Users:
     def __init__(self, lay):
         self.lay = lay
@@ -77,6 +96,8 @@ class Users:
     def add(self, name, password):
         if name in self.names():
             raise Problem(f"user {name} exists; `conclave user passwd {name}` changes the password")
+        if name in rooms_of(self.lay):
+            raise Problem(f"{name} is a room: calls to it would go to this user's phones. Choose another name, or `conclave room del {name}`")
         self.put(name, password)
 
     def passwd(self, name, password):

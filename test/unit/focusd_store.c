@@ -386,6 +386,57 @@ static void a_path_that_cannot_be_opened_is_an_error_with_a_reason(void **state)
 	assert_true(err[0] != '\0');
 }
 
+static int backup_err = 1;
+
+static void on_backup(int err, void *arg)
+{
+	(void)arg;
+	backup_err = err;
+	note("B");
+}
+
+static unsigned rows_in(const char *file)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db;
+	unsigned n = 0;
+
+	assert_int_equal(sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM user", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	n = (unsigned)sqlite3_column_int(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
+static void a_back_up_holds_what_is_committed_and_writing_goes_on(void **state)
+{
+	char copy[128], left[160];
+	struct stat st;
+
+	(void)state;
+	snprintf(copy, sizeof(copy), "%s/copy", dir);
+	snprintf(left, sizeof(left), "%s.new", copy);
+	for (int i = 1; i <= 2000; i++)
+		put(i, "sip:somebody@example.net");
+	run_for(200);
+	assert_int_equal(store_backup(store, copy, on_backup, NULL), 0);
+	assert_int_equal(store_backup(store, copy, on_backup, NULL), -EBUSY);
+	put(2001, "sip:late@example.net");
+	run_for(400);
+	assert_int_equal(backup_err, 0);
+	assert_int_equal(fails, 0);
+	assert_in_range(rows_in(copy), 2000, 2001);
+	assert_int_equal(stat(copy, &st), 0);
+	assert_int_equal(st.st_mode & 077, 0);
+	assert_int_equal(stat(left, &st), -1);
+	assert_int_equal(store_backup(store, "/nowhere/at/all", on_backup, NULL), 0);
+	run_for(200);
+	assert_true(backup_err < 0);
+	assert_int_equal(fails, 0);
+}
+
 static int on_any_row(int64_t id, const struct store_val *v, unsigned n, void *arg)
 {
 	(void)id;
@@ -426,6 +477,7 @@ int main(void)
 		T(shutdown_writes_what_is_left_and_runs_what_waits),
 		T(shutdown_after_a_failure_says_so_and_writes_nothing_more),
 		T(a_file_of_a_newer_focusd_is_refused_and_left_alone),
+		T(a_back_up_holds_what_is_committed_and_writing_goes_on),
 		T(a_file_of_an_older_focusd_gets_the_columns_that_came_since),
 		T(a_path_that_cannot_be_opened_is_an_error_with_a_reason),
 	};
