@@ -15,7 +15,7 @@
 #define SLACK_US    3000          /* a tick is never on the microsecond */
 #define STALE_US    8000000
 #define PAUSE_MS    120u          /* dry for longer: the source pauses */
-#define SEED        1500          /* weight of the first guess, one 20 ms frame; gone after some 3 s */
+#define SEED        1000          /* weight of the first guess, one 20 ms frame; gone after some 3 s */
 #define LATE_SHARE  50            /* one packet in so many may come too late */
 #define STEP_US     20000         /* the delay shrinks when it is so much too long: an asker's rhythm, so it never swings */
 #define LOW_US      100000        /* between two looks at it */
@@ -235,6 +235,11 @@ static unsigned gap(const struct jbuf *j)
 			n--;
 	}
 	return n;
+}
+
+bool jbuf_enough(const struct jbuf *j)
+{
+	return j->delay_us >= j->target_us - SLACK_US;
 }
 
 bool jbuf_has_data(const struct jbuf *j)

@@ -70,6 +70,7 @@ int  jbuf_push(struct jbuf *j, const struct jbuf_pkt *pkt, int64_t arrival_us);
 void jbuf_nonaudio(struct jbuf *j, uint16_t seq);   /* carries no sound (telephone event): its absence is no loss */
 /* now_us: the tick that asks. quiet: leaving out a packet now would not be heard */
 enum jbuf_what jbuf_get(struct jbuf *j, int64_t now_us, bool quiet, struct jbuf_pkt *out);
+bool jbuf_enough(const struct jbuf *j);              /* packets wait as long as they should */
 bool jbuf_has_data(const struct jbuf *j);           /* of any packet */
 const struct jbuf_pkt *jbuf_next(const struct jbuf *j);   /* follows at once on what was lost, or NULL */
 

@@ -14,6 +14,7 @@
 #include "lib/base/mem.h"
 #include "mcu/media/media_priv.h"
 
+#define TRIM_MS      300u
 #define VOICED_MS     1500u    /* so long after the last vowel loud sound still counts as speech */
 #define FLOOR_CAP    (-46)     /* what never pauses is not taken for noise when above this + VAD_FLOOR_DB */
 
@@ -144,6 +145,22 @@ static void catch_up(struct wleg *l)
 	l->held -= l->held < was - l->fill ? l->held : was - l->fill;
 }
 
+/* What is left of the last packet when a tick begins is delay, too. Half a tick and more of it, always, is none that the
+ * packets' rhythm needs: it came with stretching, and goes with it while the jitter buffer has enough. */
+static void trim(struct wleg *l)
+{
+	uint32_t carry = l->fill > l->held ? l->fill - l->held : 0;
+
+	if (carry < l->carry_low)
+		l->carry_low = (uint16_t)carry;
+	if (++l->carry_ticks < TICKS(TRIM_MS))
+		return;
+	if (l->carry_low >= rate_hz[l->rate] / 1000 * STRETCH_STEP_MS && !l->stretch && jbuf_enough(&l->jb))
+		l->stretch = -1;
+	l->carry_low = UINT16_MAX;
+	l->carry_ticks = 0;
+}
+
 /* Not in the mix: how much of what stands in pcm is over now */
 static uint32_t spend(struct wleg *l, uint32_t need)
 {
@@ -243,6 +260,7 @@ void voice_pull(struct wleg *l, int64_t tick_us)
 	l->loud = l->loud && !l->want_in_mute;
 	if (l->gap_ticks < 60000)
 		l->gap_ticks++;
+	trim(l);
 	voice_fetch(l, l->held + need, tick_us);
 	if (l->in_mix && l->held && l->voice && !l->voice->stale)
 		catch_up(l);

@@ -160,6 +160,31 @@ static void other_packet_times_drift_as_well(void **state)
 	drift(-200, 600, 30);
 }
 
+/* --- delay */
+static void a_steady_network_adds_a_tick_and_a_half_at_most(void **state)
+{
+	int32_t worst = 0, sum = 0;
+	int16_t x[160];
+
+	(void)state;
+	for (int64_t after = 0; after < TICK_US; after += 1000) {
+		int32_t d;
+
+		start(MCODEC_PCMU, true);
+		for (unsigned i = 0; i < 750; i++) {
+			tick((int64_t)i * TICK_US);
+			tone(x, 160, 400, 6000);
+			push(i, 20, x, i * TICK_US + after);
+		}
+		d = l->jb.delay_us + (int32_t)((l->fill - l->used) * 125);      /* waited, and what plays before it */
+		worst = d > worst ? d : worst;
+		sum += d;
+		stop();
+	}
+	print_message("delay of a steady network: %d us, at most %d\n", sum / 20, worst);
+	assert_true(worst <= 30000);
+}
+
 /* --- jitter */
 static void jitter_is_taken_in_by_stretching_not_by_gaps(void **state)
 {
@@ -321,7 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_hour_with_a_clock_200_ppm_off_has_no_gap_and_no_click),
 		cmocka_unit_test(other_packet_times_drift_as_well),
-		cmocka_unit_test(jitter_is_taken_in_by_stretching_not_by_gaps),
+		cmocka_unit_test(a_steady_network_adds_a_tick_and_a_half_at_most), cmocka_unit_test(jitter_is_taken_in_by_stretching_not_by_gaps),
 		cmocka_unit_test(a_lost_opus_packet_comes_out_of_the_next_one),
 		cmocka_unit_test(a_word_enters_late_but_with_its_beginning_and_catches_up),
 		cmocka_unit_test(keys_are_held_and_forgotten),
