@@ -293,8 +293,11 @@ void media_on_invite(struct uas_req *rq)
 	}
 	if (attendant_is(rq->conf) && attendant_paused(rq)) {
 		metric_inc(&metrics[1]);
-		answer(rq->app, rq->st, &(struct answer){ .code = 403, .hdrs = "Retry-After: 600\r\n", .diag = DIAG_FORBIDDEN,
+		char *retry = str_printf("Retry-After: %ld\r\n", rq->app->cfg.attendant_pause_s);
+
+		answer(rq->app, rq->st, &(struct answer){ .code = 403, .hdrs = retry, .diag = DIAG_FORBIDDEN,
 							   .text = "too many wrong pass codes, try again later" });
+		mem_deref(retry);
 		return;
 	}
 	if (u && !passcode_again(rq))

@@ -20,6 +20,7 @@
 
 #define MAX_TRIES   3u
 #define MAX_SILENT  3u                   /* times an entry is asked for and nothing comes */
+#define MAX_MS      300000u              /* of one caller in all */
 #define FIRST_MS    8000u                /* after what was said */
 #define NEXT_MS     5000u
 #define WAIT_MS     4000u                /* the focus is slow: the caller hears that he is not forgotten */
@@ -39,6 +40,7 @@ struct attend {
 	enum state   state;
 	char         digits[2][DIGITS_MAX + 1];      /* NUMBER, PIN */
 	unsigned     tries, silent;
+	uint64_t     since_ms;
 	struct tmr   tmr;
 	struct ask  *ask;
 };
@@ -65,6 +67,12 @@ static void ask_for(struct attend *t, enum state s, enum prompt before)
 	t->state = s;
 	explicit_bzero(t->digits[s], sizeof(t->digits[s]));
 	tmr_start(&t->tmr, say(t, PLAY_NOW, both ? ids : ids + 1, both ? 2 : 1) + FIRST_MS);
+}
+
+/* Who only ever begins again would stay for ever. */
+static bool too_long(const struct attend *t)
+{
+	return ev_now_ms(t->call->uas->app->loop) - t->since_ms > MAX_MS;
 }
 
 static void goodbye(struct attend *t, enum prompt before)
@@ -122,7 +130,9 @@ static void ask(struct attend *t)
 
 static void entered(struct attend *t)
 {
-	if (t->state == NUMBER && !t->digits[NUMBER][0])
+	if (too_long(t))
+		goodbye(t, PROMPT_N);
+	else if (t->state == NUMBER && !t->digits[NUMBER][0])
 		ask_for(t, NUMBER, PROMPT_N);
 	else if (t->state == NUMBER)
 		ask_for(t, PIN, PROMPT_N);
@@ -169,7 +179,10 @@ void attend_digit(struct attend *t, char key)
 		return;
 	}
 	if (key == '*') {
-		ask_for(t, t->state, PROMPT_N);
+		if (too_long(t))
+			goodbye(t, PROMPT_N);
+		else
+			ask_for(t, t->state, PROMPT_N);
 		return;
 	}
 	if (key < '0' || key > '9')
@@ -189,6 +202,7 @@ int attend_start(struct attend **ap, struct call *c)
 	if (!t)
 		return -ENOMEM;
 	t->call = c;
+	t->since_ms = ev_now_ms(c->uas->app->loop);
 	err = tmr_init(&t->tmr, c->uas->app->loop, on_tmr, t);
 	if (err) {
 		mem_deref(t);

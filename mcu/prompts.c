@@ -101,11 +101,11 @@ void prompts_load(struct prompts *p, const char *language, const char *own)
 	unsigned n = 0, ms = 0;
 
 	clear(p);
-	p->spoken = *language;
 	if (strchr(language, '/') || strchr(language, '.')) {
 		log_warn(media, "prompts: '%s' is no language", language);
 		language = "";
 	}
+	p->spoken = *language;
 	for (unsigned i = 0; i < PROMPT_N; i++) {
 		p->clip[i] = load(i, language, own);
 		n  += p->clip[i] != NULL;

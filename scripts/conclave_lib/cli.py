@@ -338,8 +338,8 @@ def cmd_room(a):
     if not a.name:
         raise Problem(f"room {a.action}: which room?")
     if a.action == "add":
-        admin.focusd(lay, "add", name=a.name, organizer=a.organizer, policy=a.policy, pin=a.pin, trunk=not a.no_trunk)
-        print(f"sip:{a.name}@{lay.domain}")
+        room = admin.focusd(lay, "add", name=a.name, organizer=a.organizer, policy=a.policy, pin=a.pin, trunk=not a.no_trunk)
+        print(f"sip:{a.name}@{lay.domain}\nnumber {room['number']}")
     else:
         admin.focusd(lay, "remove", name=a.name, conf=a.name)
     return 0

@@ -226,5 +226,5 @@ def main(argv):
     elif a.cmd in PRINT:
         PRINT[a.cmd](ans)
     elif a.cmd == "add":
-        print(ans["uri"])
+        print(f"{ans['uri']}\nnumber {ans['number']}")
     return 0
