@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* admin.c - commands of the operator on the Unix socket: list, show, stats, loglevel, why
+/* admin.c - commands of the operator on the Unix socket: list, show, stats, loglevel, why, volume
  *
  * A line -> JSON -> table row -> the row fills the answer object. `stats` of one conference asks the media threads, so
  * its answer waits for them.
@@ -285,6 +285,58 @@ static json_t *on_why(struct app *a, struct jsonsock_req *rq, const json_t *q)
 }
 
 /* --- dispatch. A row that returns NULL answers later. */
+/* --- volume: of what others hear of a user (`in`), of what he hears (`out`); decibels, both optional */
+static bool decibels(const json_t *q, const char *name, int *db)
+{
+	const json_t *v = json_object_get(q, name);
+
+	*db = (int)json_integer_value(v);
+	return !v || (json_is_integer(v) && *db >= -60 && *db <= 12);
+}
+
+static bool is_user(const struct user *u, const char *name)
+{
+	struct str rest = str_c(u->entity), user;
+
+	if (cstr_ieq(u->entity, name))
+		return true;
+	str_cut(&rest, ':');
+	user = str_cut(&rest, '@');
+	return user.l && str_ieq(user, str_c(name));
+}
+
+static json_t *on_volume(struct app *a, struct jsonsock_req *rq, const json_t *q)
+{
+	struct conf *c = find(a, q);
+	unsigned n = 0;
+	int in, out;
+	struct leg *l;
+
+	(void)rq;
+	if (!c)
+		return failure("no such conference on this server; `list` shows them");
+	if (!decibels(q, "in", &in) || !decibels(q, "out", &out))
+		return failure("in and out are whole decibels, -60 to 12");
+	for (struct user *u = c->users; u; u = u->hh.next) {
+		if (!is_user(u, field(q, "user")))
+			continue;
+		TAILQ_FOREACH(l, &u->legs, te) {
+			const struct call *k = call_of(l);
+
+			if (!k || !k->media)
+				continue;
+			n++;
+			if (json_object_get(q, "in"))
+				mleg_gain(k->media, in);
+			if (json_object_get(q, "out")) {
+				l->volume_db = (int8_t)out;      /* the caller's keys go on from here */
+				mleg_volume(k->media, out);
+			}
+		}
+	}
+	return n ? json_pack("{s:b,s:i}", "ok", 1, "legs", (int)n) : failure("no such user with sound in this conference");
+}
+
 static const struct {
 	const char *name;
 	json_t   *(*on)(struct app *a, struct jsonsock_req *rq, const json_t *q);
@@ -294,6 +346,7 @@ static const struct {
 	{ "stats",    on_stats },
 	{ "loglevel", on_loglevel },
 	{ "why",      on_why },
+	{ "volume",   on_volume },
 };
 
 static void on_line(struct jsonsock_req *rq, struct str line, void *arg)

@@ -16,6 +16,7 @@ examples:
   confctl list                        which conferences there are
   confctl show lobby                  who is in it
   confctl mute lobby bob              (--off: hear him again)
+  confctl volume lobby bob --in -6    he is half as loud to the others
   confctl kick lobby bob
   confctl why 3c2a9f0e-1b@192.0.2.7   what edge, focus and mcu did with the call of this Call-ID
 exit status: 0 done, 1 refused or not reachable, 2 wrong usage
@@ -48,6 +49,9 @@ def _parser():
     p.add_argument("--off", action="store_true", help="admit again")
     p = add("mute", "the conference no longer hears this user", "conf", "user")
     p.add_argument("--off", action="store_true", help="hear him again")
+    p = add("volume", "how loud a user is, and how loud the others are to him; until he leaves", "conf", "user")
+    p.add_argument("--in", dest="gain", type=int, metavar="DB", help="what others hear of him, -60 to 12 dB (0: as it comes)")
+    p.add_argument("--out", type=int, metavar="DB", help="what he hears")
     add("kick", "throw a user out of the conference", "conf", "user")
     p = add("role", "make a user presenter or attendee", "conf", "user")
     p.add_argument("role", choices=("presenter", "attendee"))
@@ -204,6 +208,17 @@ def _media(a):
     return 0
 
 
+def _volume(a):
+    if a.gain is None and a.out is None:
+        raise Problem("say --in DB, --out DB or both")
+    conf = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "show", "conf": a.conf})
+    req = {"cmd": "volume", "conf": conf["id"], "type": "audio-video", "user": a.user, "in": a.gain, "out": a.out}
+    ans = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), {k: v for k, v in req.items() if v is not None})
+    if a.json:
+        print(json.dumps(ans))
+    return 0
+
+
 PRINT = {"schedule": _print_schedule, "list": _print_list, "show": _print_show, "stats": _print_stats}
 
 
@@ -216,6 +231,8 @@ def main(argv):
             return _media(a)
         if a.cmd == "backup":
             return _backup(a)
+        if a.cmd == "volume":
+            return _volume(a)
         req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
         ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
     except Problem as e:
