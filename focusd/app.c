@@ -8,6 +8,7 @@
 #include "focusd/factory.h"
 #include "focusd/guess.h"
 #include "focusd/farewell.h"
+#include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
 #include "focusd/notify.h"
@@ -71,10 +72,15 @@ static void on_turn(void *arg)
 	persist_turn(a);
 }
 
+/* A call out that no MCU was told of before the end is not made any more: who asked for it asks again. */
 static void hold_legs(struct app *a, struct conf *c, uint64_t now)
 {
-	for (struct endpoint *e = c->eps; e; e = e->hh.next)
-		if (e->needs_focus && !e->drop_at_ms && !user_has(e->user, SESSION_FOCUS))
+	struct endpoint *e, *tmp;
+
+	HASH_ITER(hh, c->eps, e, tmp)
+		if (e->dialed_out && e->status < EP_ON_HOLD && c->mcu[e->session].state != CONF_MCU_READY)
+			life_leg_gone(a, e);
+		else if (e->needs_focus && !e->drop_at_ms && !user_has(e->user, SESSION_FOCUS))
 			e->drop_at_ms = now + (uint64_t)a->cfg.focus_hold_s * 1000;
 }
 

@@ -151,6 +151,16 @@ out:
 	return err;
 }
 
+bool dialout_waits(const struct app *a, const struct endpoint *e)
+{
+	const struct dial *d;
+
+	LIST_FOREACH(d, &dials, le)
+		if (d->app == a && cstr_eq(d->entity, e->entity) && cstr_eq(d->key, e->user->conf->key))
+			return true;
+	return false;
+}
+
 static void progress(struct dial *d)
 {
 	d->told_ms = ev_now_ms(d->app->loop);

@@ -29,5 +29,6 @@ bool dialout_allowed(const struct app *a, const struct user *by, const char *ent
 const char *dialout_entity(const struct app *a, const char *entity, const char *target, char *out, size_t size);
 /* "sip:..." or "tel:..." that may stand in a Request-URI */
 bool dialout_target_valid(const char *s);
+bool dialout_waits(const struct app *a, const struct endpoint *e);     /* this process has asked an MCU for it, or will */
 
 #endif

@@ -122,7 +122,8 @@ static void drop_unmentioned(struct app *a, struct conf *c, enum conf_session s,
 	struct endpoint *e, *tmp;
 
 	for (e = c->eps; e; e = e->hh.next)
-		e->mentioned = e->session != s || e->status < EP_ON_HOLD;        /* a report holds who is there */
+		e->mentioned = e->session != s || (e->status < EP_ON_HOLD &&     /* a report holds who is there or is called */
+						   (!e->dialed_out || dialout_waits(a, e)));
 	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user"))
 		for (const struct xml_node *n = xml_child(u, NULL, "endpoint"); n; n = xml_next(n, NULL, "endpoint")) {
 			const char *entity = xml_attr(n, NULL, "entity");

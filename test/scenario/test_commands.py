@@ -420,10 +420,13 @@ def test_what_was_answered_outlives_a_kill_of_the_focus_right_behind_it(row, wor
 ALREADY = {"userDoesntExist", "endpointDoesntExist", "userExists"}         # it had been done before the focus died
 
 
-@pytest.mark.parametrize("row", [r for r in ROWS if r.result == DIALED], ids=str)
-def test_a_command_that_was_pending_when_the_focus_died_is_given_again_and_done_once(row, world):
+PENDING = [(r, audio) for r in ROWS if r.result == DIALED for audio in ((False, True) if r.label == "-dialed-out" else (r.audio,))]
+
+
+@pytest.mark.parametrize("row,audio", PENDING, ids=[f"{r}{'-in-audio' if a and not r.audio else ''}" for r, a in PENDING])
+def test_a_command_that_was_pending_when_the_focus_died_is_given_again_and_done_once(row, audio, world):
     """Killed behind the 202: the outcome is lost with the dialog's memory, what was done is not."""
-    w = world(row.audio)
+    w = world(audio)
     row.before(w)
     time.sleep(0.4)
     by = w.who[row.by]
@@ -433,8 +436,13 @@ def test_a_command_that_was_pending_when_the_focus_died_is_given_again_and_done_
     w.stack.kill("focusd")
     w.stack.restart("focusd")
     w.conference()
-    r = by.focus.info(None, raw=raw, timeout=12)
-    assert r.code == "success" or r.reason in ALREADY, r
+    end = time.monotonic() + 8
+    while (r := by.focus.info(None, raw=raw, timeout=12)).code != "success":
+        assert r.reason in ALREADY and time.monotonic() < end, r
+        time.sleep(0.3)
+        if row.shown and row.shown(w.alice.roster):
+            break
+        raw = raw.replace(b'requestId="7700', b'requestId="8800')      # as a client that asks anew
     for p in (w.alice, w.carol):
         p.wait(f"what {row} does", lambda: not row.shown or row.shown(p.roster), 10)
     cmd.same(w.alice, w.carol)
@@ -443,6 +451,23 @@ def test_a_command_that_was_pending_when_the_focus_died_is_given_again_and_done_
         assert len(w.called.calls) == 1, "called once"
     elif r.code == "success":
         row.proof(w, r)
+
+
+def test_a_call_out_that_rings_while_the_focus_dies_goes_on_ringing_and_is_answered(world, end):
+    w = world(True)
+    called = end(Callee(w.stack.ua("dave", register=True)))
+    assert w.alice.focus.info(cmd.dial_out(w.focus, DAVE, c3p.guid()), wait_final=False).code == "pending"
+    called.ring()
+    status = lambda r: [s for s, _ in cmd.joining(r, DAVE)]
+    w.carol.wait("alerting", lambda: status(w.carol.roster) == ["alerting"])
+    w.stack.kill("focusd")
+    w.stack.restart("focusd")
+    assert status(w.conference()) == ["alerting"]
+    time.sleep(3)                                   # its server has been asked by now
+    assert status(w.conference()) == ["alerting"] and not called.cancelled.is_set()
+    end(called.answer(tone=930))
+    for p in (w.alice, w.carol):
+        p.wait("connected", lambda: p.roster.connected(DAVE, "audio-video"))
 
 
 def full_documents(p):
