@@ -144,6 +144,52 @@ static void every_pair_of_rates_keeps_frame_length_and_tone(void **st)
 		}
 }
 
+/* Amplitude of hz, Blackman window */
+static double part_of(const int16_t *x, size_t n, double hz, double rate)
+{
+	double re = 0, im = 0, sum = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double a = 2 * M_PI * (double)i / (double)n, w = 0.42 - 0.5 * cos(a) + 0.08 * cos(2 * a);
+
+		re  += w * x[i] * cos(2 * M_PI * hz * (double)i / rate);
+		im  += w * x[i] * sin(2 * M_PI * hz * (double)i / rate);
+		sum += w;
+	}
+	return 2 * sqrt(re * re + im * im) / sum;
+}
+
+static void a_sweep_has_no_mirror_at_any_rate(void **st)
+{
+	static const uint32_t rates[] = { 8000, 16000, 48000 };
+	static int16_t in[9600], out[9600];
+
+	(void)st;
+	for (unsigned a = 0; a < 3; a++)
+		for (unsigned b = 0; b < 3; b++) {
+			uint32_t from = rates[a], to = rates[b], low = from < to ? from : to;
+			size_t nin = from / 5, nout = to / 5, skip = nout / 4;
+
+			if (a == b)
+				continue;
+			for (double hz = 200; hz < from * 0.49; hz += from / 60.0) {
+				double mirror = from < to ? from - hz : fabs(hz - to * round(hz / to));
+				struct resample *r = NULL;
+
+				if (hz > low * 0.42 && hz < low * 0.55)
+					continue;                    /* the edge */
+				assert_int_equal(resample_alloc(&r, from, to), 0);
+				sine(in, nin, 0, from, hz, 10000);
+				assert_int_equal(resample_process(r, in, nin, out, nout), nout);
+				if (hz < low * 0.42)
+					assert_true(fabs(part_of(out + skip, nout - skip, hz, to) / 10000 - 1) < 0.03);
+				if (from < to || hz > low * 0.55)
+					assert_true(part_of(out + skip, nout - skip, mirror, to) < 1);       /* -80 dB */
+				mem_deref(r);
+			}
+		}
+}
+
 static void what_a_lower_rate_cannot_hold_is_filtered_out(void **st)
 {
 	struct resample *r = NULL;
@@ -262,7 +308,7 @@ int main(void)
 		cmocka_unit_test(a_tone_adds_to_a_mix_and_can_be_stopped),
 		cmocka_unit_test(odd_tone_parameters_are_bent_into_range),
 		cmocka_unit_test(every_pair_of_rates_keeps_frame_length_and_tone),
-		cmocka_unit_test(what_a_lower_rate_cannot_hold_is_filtered_out),
+		cmocka_unit_test(a_sweep_has_no_mirror_at_any_rate), cmocka_unit_test(what_a_lower_rate_cannot_hold_is_filtered_out),
 		cmocka_unit_test(impossible_rates_are_refused),
 		cmocka_unit_test(a_gap_in_a_voice_is_filled_with_its_pitch),
 		cmocka_unit_test(long_loss_ends_in_silence_and_good_frames_fade_in),
