@@ -35,7 +35,6 @@ const struct cfg_key focusd_keys[] = {
 	I("conference", "focus_hold_s", focus_hold_s, "5", 0, 600,
 	  "Seconds a media leg outlives the focus dialog that entitled it"),
 	I("conference", "pending_s", pending_s, "60", 5, 600, "Seconds after which an announced leg that never came is forgotten"),
-	I("conference", "max_pending", max_pending, "4", 1, 16, "Calls of one user that may wait to be answered and acknowledged at once"),
 	I("conference", "progress_s", progress_s, "60", 1, 170, "Seconds between two signs of life to who waits for a call out"),
 	I("conference", "probe_s", probe_s, "300", 1, 86400,
 	  "Seconds between OPTIONS probes of clients without session timer; two misses end them"),

@@ -53,7 +53,9 @@ static void finish(struct dial *d, int err, const char *reason)
 	if (err) {
 		metric_inc(&metrics[1]);
 		log_info(conf, "%s: call to %s failed: %s", d->key, d->target, reason);
-		if (e && e->status != EP_CONNECTED)
+		if (e && cstr_eq(reason, "userExists"))          /* the MCU calls already, for that focusd: its reports go on */
+			e->drop_at_ms = ev_now_ms(d->app->loop) + (uint64_t)d->app->cfg.pending_s * 1000;
+		else if (e && e->status != EP_CONNECTED)
 			life_leg_gone(d->app, e);
 	}
 	d->cb(err, reason, d->arg);
@@ -89,14 +91,27 @@ static enum conf_auth auth_of(const struct app *a, const char *entity)
 	return sip_uri_decode(&u, str_c(entity)) == 0 && str_ieq(u.host, str_c(a->cfg.domain)) ? AUTH_ENTERPRISE : AUTH_NONE;
 }
 
+/* Being called when an earlier focusd died: nobody watches over it, and perhaps no MCU ever heard of it. */
+static bool is_orphan(const struct endpoint *e, const struct dialout_prm *p)
+{
+	return e->dialed_out && e->drop_at_ms && e->status < EP_ON_HOLD && e->session == p->session && cstr_ieq(e->user->entity, p->entity);
+}
+
 static int make_endpoint(struct app *a, const struct dialout_prm *p, struct endpoint **ep)
 {
 	struct user *u = user_find(p->conf, p->entity);
 	char *guid = p->endpoint && *p->endpoint ? str_dup(str_c(p->endpoint)) : str_guid();
+	struct endpoint *old;
 	int err = guid ? 0 : -ENOMEM;
 
-	if (!err && endpoint_find(p->conf, guid))
-		err = -EEXIST;
+	if (!err && (old = endpoint_find(p->conf, guid))) {
+		mem_deref(guid);
+		if (!is_orphan(old, p))
+			return -EEXIST;
+		old->drop_at_ms = 0;
+		*ep = old;
+		return 0;
+	}
 	if (!err && !u && p->conf->nusers >= (unsigned)a->cfg.max_users)
 		err = -E2BIG;
 	if (!err && !u)

@@ -220,17 +220,6 @@ static int make_endpoint(const struct uas_req *rq, struct endpoint **ep, struct 
 	return 0;
 }
 
-/* Announced, or answered and not acknowledged: each holds a leg and its ports at the MCU. */
-static bool too_many_pending(const struct uas_req *rq, const struct user *u)
-{
-	const struct endpoint *e;
-	long n = 0;
-
-	TAILQ_FOREACH(e, &u->eps, le)
-		n += e->session != SESSION_FOCUS && !e->dialed_out && e->status < EP_ON_HOLD;
-	return n >= rq->app->cfg.max_pending;
-}
-
 static void start(struct uas_req *rq, enum conf_role role)
 {
 	struct invite *i = mem_zalloc(sizeof(*i), on_invite_destroy);
@@ -302,12 +291,6 @@ void media_on_invite(struct uas_req *rq)
 	}
 	if (u && !passcode_again(rq))
 		return;
-	if (u && too_many_pending(rq, u)) {
-		metric_inc(&metrics[1]);
-		answer(rq->app, rq->st, &(struct answer){ .code = 480, .hdrs = "Retry-After: 30\r\n", .diag = DIAG_ENDPOINT,
-							   .text = "too many calls of this user wait to be answered" });
-		return;
-	}
 	who.present = u;
 	no = policy_admit(rq->conf, &who, (unsigned)rq->app->cfg.max_users, &role);
 	if (no != POLICY_OK) {

@@ -136,7 +136,7 @@ const char *c3p_dial_out(struct c3p_call *k, const struct expect_prm *p, const s
 		return reason;
 	err = conf_dial(&k->leg, k->conf, p);
 	if (err)
-		return err == -EEXIST ? "userExistsAlready" : "serverBusy";
+		return err == -EEXIST ? "userExists" : "serverBusy";
 	hdrs = header_lines(xml_attr(xml_child(k->rq->cmd, NULL, "dialout"), NULL, "headers"));
 	d.hdrs = hdrs;
 	mem_ref(k->leg);

@@ -66,6 +66,7 @@ const struct cfg_key settings_keys[] = {
 	CFG_INT("chat", "probe_s", S, chat_probe_s, "90", 5, 86400,
 		"A silent chat client is asked with OPTIONS after so long, seconds"),
 	CFG_BOOL("chat", "report_all", S, chat_report_all, "no", "Delivery reports name those who got the message, too"),
+	CFG_INT("limits", "unacknowledged", S, unacknowledged, "4", 1, 100, "Calls of one user in a conference that are answered and not acknowledged"),
 	CFG_INT("limits", "conferences", S, conferences, "1000", 1, 100000, "Conferences at once"),
 	CFG_INT("limits", "users", S, users, "2000", 1, 100000, "Legs at once, announced ones included"),
 	CFG_STR("log", "level", S, log_level, "info", "error, warn, info or debug; or area=level,..."),

@@ -168,6 +168,20 @@ static struct leg *which_leg(const struct invite *in, const struct c3p_uri *uri,
 	return NULL;
 }
 
+/* Each holds its ports for half a minute, and whoever sends no ACK need not listen either. */
+static bool too_many_open(const struct invite *in, const struct leg *mine)
+{
+	const struct leg *l;
+	long n = 0;
+
+	TAILQ_FOREACH(l, &mine->user->legs, te)
+		n += l != mine && l->state == LEG_ANSWERED;
+	if (n < in->u->app->cfg.unacknowledged)
+		return false;
+	no(in, 480, 7000, "too many calls of this user are answered and not acknowledged");
+	return true;
+}
+
 /* Contact of the conference in the edge's domain (isfocus): a request to it reaches this server in a dialog only. */
 char *uas_contact(const struct service *s, const struct conf *c)
 {
@@ -203,7 +217,9 @@ static void on_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m)
 	if (!l)
 		return;
 	contact = uas_contact(s, c);
-	if (contact) {
+	if (too_many_open(&in, l)) {
+		leg_refused(l);
+	} else if (contact) {
 		call_invite(u, st, m, l, contact);
 	} else {
 		no(&in, 500, 0, "out of memory");
