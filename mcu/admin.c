@@ -14,12 +14,13 @@
 #include "lib/base/trace.h"
 #include "lib/ev/jsonsock.h"
 #include "mcu/app.h"
+#include "mcu/callrec.h"
 #include "mcu/factory.h"
 #include "mcu/uas.h"
 
 static void reply(struct jsonsock_req *rq, json_t *ans)
 {
-	char *text = ans ? json_dumps(ans, JSON_COMPACT) : NULL;
+	char *text = ans ? json_dumps(ans, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
 
 	jsonsock_reply(rq, text ? str_c(text) : STR("{\"ok\":false,\"error\":\"out of memory\"}"));
 	free(text);
@@ -160,13 +161,18 @@ static void on_stats_of(const struct mleg_stats *s, void *arg)
 	json_t *j;
 
 	if (s) {
-		j = json_pack("{s:s,s:s,s:s,s:i,s:i,s:i,s:i,s:i}", "user", o->user, "endpoint", o->endpoint, "peer", s->peer,
-			      "jitter_us", (int)s->jitter_us, "rtt_us", (int)s->rtt_us, "buffer_ms", (int)s->buffer_ms,
-			      "peer_lost_256", (int)s->peer_fraction_lost, "level_dbov", s->level_dbov);
+		j = json_pack("{s:s,s:s,s:s,s:s*,s:i,s:i}", "user", o->user, "endpoint", o->endpoint, "peer", s->peer,
+			      "codec", s->started ? mcodec_name(s->codec) : NULL, "peer_lost_256",
+			      (int)s->peer_fraction_lost, "level_dbov", s->level_dbov);
 #define N(name) json_object_set_new(j, #name, json_integer((json_int_t)s->name))
 		N(rx_packets); N(tx_packets); N(rx_bytes); N(tx_bytes); N(auth_failures); N(replays); N(late); N(lost);
-		N(concealed); N(bad);
+		N(gaps); N(discarded); N(concealed); N(bad); N(jitter_us); N(rtt_us); N(buffer_ms); N(jitter_avg_us);
+		N(jitter_max_us); N(rtt_avg_us); N(rtt_max_us); N(buffer_avg_ms); N(peer_expected); N(peer_lost);
+		N(peer_jitter_us); N(peer_jitter_max_us); N(talk_ms); N(first_media_ms);
 #undef N
+#define F(name, known) json_object_set_new(j, #name, (known) ? json_real(s->name) : json_null())
+		F(loss_in, true); F(loss_out, s->peer_expected); F(mos_in, s->mos_in > 0); F(mos_out, s->mos_out > 0);
+#undef F
 		json_array_append_new(o->g->legs, j);
 	}
 	gather_done(o->g);
@@ -229,10 +235,10 @@ static json_t *on_stats(struct app *a, struct jsonsock_req *rq, const json_t *q)
 	types = json_array();
 	SERVICES_FOREACH(s, a)
 		json_array_append_new(types, service_json(s));
-	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:i,s:o}", "ok", 1, "node", a->cfg.node, "conferences",
+	return json_pack("{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:i,s:o,s:o}", "ok", 1, "node", a->cfg.node, "conferences",
 			 (int)services_confs(a), "legs", (int)services_legs(a), "calls", (int)uas_calls(a->uas), "draining",
 			 a->draining, "uptime_s", (json_int_t)((ev_now_ms(a->loop) - a->started_ms) / 1000),
-			 "transactions", (int)sip_transactions(a->sip), "services", types);
+			 "transactions", (int)sip_transactions(a->sip), "services", types, "ended", callrec_totals());
 }
 
 /* --- loglevel, why */

@@ -3,7 +3,7 @@
  *
  * Start: TLS, media, model, SIP, HTTPS, factory, metrics, admin. SIGTERM: the factories hear `draining`, every call
  * gets its BYE, every focus its last notification; after that, or after three seconds, the process ends. SIGHUP: the
- * certificates and log levels again.
+ * certificates, recordings and log levels again, and the file of call records opened anew.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,10 +18,12 @@
 #include "lib/tls/tls.h"
 #include "mcu/app.h"
 #include "mcu/bridge.h"
+#include "mcu/callrec.h"
 #include "mcu/dialout.h"
 #include "mcu/factory.h"
 #include "mcu/notify.h"
 #include "mcu/prompts.h"
+#include "mcu/records.h"
 #include "mcu/uas.h"
 
 #define SWEEP_MS 1000u
@@ -47,7 +49,7 @@ static bool all_told(const struct app *a)
 static void on_stop(void *arg)
 {
 	struct app *a = arg;
-	bool done = !uas_calls(a->uas) && !a->uas->byes && all_told(a);
+	bool done = !uas_calls(a->uas) && !a->uas->byes && all_told(a) && records_idle(a->records);
 
 	if (!done && ev_now_ms(a->loop) < a->stop_ms) {
 		tmr_start(&a->stop, POLL_MS);
@@ -158,6 +160,16 @@ static void reload_prompts(struct app *a, const struct settings *s)
 			bridge_chimes(c, a);
 }
 
+/* The file may have been renamed. */
+static void reload_records(struct app *a, const char *file)
+{
+	char *path = records_path(file);
+
+	if (!path || records_reopen(a->records, path))
+		log_error(app, "call records: no memory to open the file again");
+	mem_deref(path);
+}
+
 static void on_hup(int signum, void *arg)
 {
 	struct app *a = arg;
@@ -173,6 +185,7 @@ static void on_hup(int signum, void *arg)
 		log_error(app, "[log] level '%s' is not understood", fresh.log_level);
 	else
 		reload_prompts(a, &fresh);
+	reload_records(a, fresh.records_path ? fresh.records_path : a->cfg.records_path);
 	cfg_free(settings_keys, &fresh);
 	reload_tls(a);
 	opts_notify("READY=1");
@@ -189,6 +202,18 @@ static int start_tls(struct app *a, char *err, size_t errsz)
 	int rc = tls_ctx_alloc(&a->sip_server, &prm, err, errsz);
 
 	return rc ? rc : tls_ctx_alloc(&a->sip_client, &prm, err, errsz);
+}
+
+static int start_records(struct app *a)
+{
+	char *path = records_path(a->cfg.records_path);
+	int err = path ? records_alloc(&a->records, a->loop, path) : -ENOMEM;
+
+	if (!err && !*path)
+		log_info(app, "no call records: LOGS_DIRECTORY is not set, or [records] path is empty");
+	callrec_metrics();
+	mem_deref(path);
+	return err;
 }
 
 static int start_media(struct app *a)
@@ -265,6 +290,7 @@ static const struct {
 	const char *what;
 	int       (*start)(struct app *a);
 } steps[] = {
+	{ "call records",                start_records },
 	{ "media engine",                start_media },
 	{ "prompts and keys",            start_prompts },
 	{ "conferences",                 start_model },
@@ -318,6 +344,8 @@ void app_stop(struct app *a)
 	a->sip       = mem_deref(a->sip);
 	a->media     = mem_deref(a->media);
 	a->prompts   = mem_deref(a->prompts);
+	records_stop(a->records);
+	a->records   = NULL;
 	tmr_fini(&a->sweep);
 	tmr_fini(&a->stop);
 	a->sip_server = mem_deref(a->sip_server);

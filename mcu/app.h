@@ -18,6 +18,7 @@ struct tls_ctx;
 struct jsonsock;
 struct uas;
 struct prompts;
+struct records;
 
 struct app {
 	struct settings    cfg;
@@ -34,6 +35,7 @@ struct app {
 	char               instance[17];        /* of this start, in every health report */
 	struct uas        *uas;
 	struct prompts    *prompts;
+	struct records    *records;             /* of calls that have ended */
 	struct keys        keys;                /* commands of callers */
 	LIST_HEAD(, dialout) dialouts;          /* dialout.h */
 	struct jsonsock   *admin;

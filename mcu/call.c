@@ -12,6 +12,7 @@
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/callrec.h"
 #include "mcu/pair.h"
 #include "mcu/uas.h"
 
@@ -66,6 +67,7 @@ static void destructor(void *arg)
 	mem_deref(c->owner);
 	mem_deref(c->id);
 	mem_deref(c->key);
+	mem_deref(c->rec);
 }
 
 void call_enter(struct call *c)
@@ -121,6 +123,7 @@ static void hang_up(struct call *c, enum leg_end why)
 	c->why = why;
 	c->attend = mem_deref(c->attend);
 	c->ask = mem_deref(c->ask);
+	callrec_end(c, why);
 	c->kind->stop(c);
 	tmr_stop(&c->tmr);
 	if (c->state == CALL_CALLING) {
@@ -171,6 +174,7 @@ static const struct leg_ops ops = { on_leg_end, on_leg_filter };
 
 void call_attach(struct call *c)
 {
+	callrec_leg(c->rec, c);
 	if (c->state == CALL_CALLING)
 		leg_dialing(c->leg, &ops, c);
 	else
@@ -252,6 +256,7 @@ int call_alloc(struct call **cp, struct uas *u, struct leg *l, struct str id, co
 	c->leg      = mem_ref(l);
 	c->plain_ok = l->any_media;
 	c->since_ms = ev_now_ms(u->app->loop);
+	c->rec      = callrec_alloc(u->app, id, conf->set->kind->name);
 	c->id       = str_dup(id);
 	c->conf_id  = str_dup(str_c(conf->id));
 	c->key      = str_printf(STR_FMT "\n%s", STR_ARG(id), local_tag);
@@ -322,6 +327,7 @@ static int call_answering(struct call **cp, struct uas *u, struct sip_st *st, co
 		return err;
 	}
 	c->kind->peer(c, m);
+	callrec_peer(c->rec, m);
 	*cp = c;
 	return 0;
 }
@@ -345,6 +351,7 @@ void call_invite(struct uas *u, struct sip_st *st, const struct sip_msg *m, stru
 		goto refused;
 	}
 	metric_inc(&m_answered);
+	callrec_answered(c->rec);
 	call_enter(c);
 	trace_add(call_id(c), "200 sent, conference %s, %s %s", c->conf_id, l->user->entity, l->endpoint);
 	call_attach(c);
@@ -403,6 +410,7 @@ static void on_bye(struct call *c, struct sip_st *st, const struct sip_msg *m)
 	(void)m;
 	sip_reply(st, &(struct sip_reply){ .code = 200 });
 	trace_add(call_id(c), "BYE from the peer");
+	callrec_end(c, LEG_END_HANGUP);
 	mem_ref(c->leg);
 	leg_gone(c->leg, c, LEG_END_HANGUP);
 	mem_deref(c->leg);

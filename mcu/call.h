@@ -20,6 +20,7 @@ struct call;
 struct dialout;
 struct chat_leg;
 struct chat_ops;
+struct callrec;
 
 /* What is done in a call of one type. Descriptions: each function that makes or takes one leaves c->local, c->offering
  * and c->agreed as they are then; a fault leaves the running session as it was. */
@@ -74,6 +75,7 @@ struct call {
 	struct se        se;
 	struct tmr       tmr;                /* session: expiry or refresh */
 	uint64_t         since_ms;
+	struct callrec  *rec;                /* callrec.h; NULL: no memory, or it has ended */
 	UT_hash_handle   hh;
 };
 

@@ -12,6 +12,7 @@
 #include "mcu/app.h"
 #include "mcu/attend.h"
 #include "mcu/bridge.h"
+#include "mcu/callrec.h"
 #include "mcu/pair.h"
 #include "mcu/uas.h"
 
@@ -67,6 +68,7 @@ static void filter(struct call *c)
 	if (c->told_block != l->ingress_block && c->state != CALL_CALLING)
 		bridge_muted(c);
 	c->told_block = l->ingress_block;
+	callrec_muted(c->rec, l->ingress_block && !(l->user && l->user->conf->attendant));
 	trace_add(call_id(c), "filters: in %s, out %s", l->ingress_block ? "block" : "unblock",
 		  l->egress_block ? "block" : "unblock");
 }

@@ -12,6 +12,7 @@
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
 #include "mcu/app.h"
+#include "mcu/callrec.h"
 #include "mcu/dialout.h"
 #include "mcu/uas.h"
 
@@ -151,6 +152,7 @@ static void on_2xx(struct call *c, const struct sip_msg *m)
 	}
 	sip_dlg_ack(c->uas->app->sip, c->dlg, sip_msg_cseq(m));
 	c->state        = CALL_UP;
+	callrec_answered(c->rec);
 	c->dial         = NULL;
 	c->peer_updates = sip_msg_has_token(m, "Allow", "UPDATE");
 	c->kind->peer(c, m);

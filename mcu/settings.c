@@ -59,6 +59,8 @@ const struct cfg_key settings_keys[] = {
 #define X(id, name, dflt, text) CFG_STR("keys", #name, S, key_##name, dflt, text),
 	KEY_CMDS(X)
 #undef X
+	CFG_STR("records", "path", S, records_path, "calls.jsonl",
+		"File of call records; relative: below $LOGS_DIRECTORY, without that none are written; empty: none"),
 	CFG_INT("chat", "max_bytes", S, chat_bytes, "65536", 1000, 200000, "Largest message, bytes"),
 	CFG_INT("chat", "queue", S, chat_queue, "64", 1, 10000, "Messages that may wait for one recipient"),
 	CFG_INT("chat", "rate", S, chat_rate, "20", 0, 10000, "Messages a second of one author in the long run; 0: no bound"),
@@ -218,11 +220,28 @@ static unsigned check_keys(const struct settings *s, const char *file)
 	return err != 0;
 }
 
+static unsigned check_records(const struct settings *s, const char *file)
+{
+	char *dir = *s->records_path == '/' ? str_dup(str_c(s->records_path)) : NULL;
+	unsigned faults = 0;
+
+	if (dir) {
+		*strrchr(dir, '/') = '\0';
+		if (access(*dir ? dir : "/", W_OK)) {
+			opts_fault(file, "records", "path", "%s: %s", *dir ? dir : "/", strerror(errno));
+			faults++;
+		}
+	}
+	mem_deref(dir);
+	return faults;
+}
+
 unsigned settings_check(const void *cfg, const char *file)
 {
 	const struct settings *s = cfg;
 	struct nego_policy p;
-	unsigned faults = check_addresses(s, file) + check_files(s, file) + check_urls(s, file) + check_keys(s, file);
+	unsigned faults = check_addresses(s, file) + check_files(s, file) + check_urls(s, file) + check_keys(s, file) +
+			  check_records(s, file);
 
 	if (!*s->node || !*s->domain) {
 		opts_fault(file, "mcu", *s->node ? "domain" : "node", "must not be empty");

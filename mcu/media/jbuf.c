@@ -271,8 +271,10 @@ static enum jbuf_what play(struct jbuf *j, struct jbuf_pkt *out)
 {
 	unsigned n = gap(j);
 
-	if (n < 100)
+	if (n && n < 100) {
 		j->lost += n;
+		j->gaps++;
+	}
 	*out = j->q[0];
 	j->n--;
 	memmove(j->q, j->q + 1, j->n * sizeof(j->q[0]));

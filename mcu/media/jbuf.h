@@ -61,6 +61,7 @@ struct jbuf {
 	uint16_t        late_hist[JBUF_BINS];
 	struct jbuf_pkt q[JBUF_SLOTS];     /* by timestamp */
 	uint64_t        late, lost, dups, skipped, overflow, restarts;
+	uint64_t        gaps;              /* runs of lost ones */
 };
 
 void jbuf_init(struct jbuf *j, struct pool *pool, uint32_t clock);

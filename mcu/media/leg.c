@@ -288,6 +288,7 @@ static void packet(struct wleg *l, uint8_t *p, size_t n, const union usa *from, 
 	l->st.rx_bytes += n;
 	if (!l->got_media) {
 		l->got_media = true;
+		l->q.first_us = now;
 		wleg_event(l, MLEG_MEDIA, 0);
 	}
 	if (!l->recv)
@@ -386,6 +387,7 @@ static void set_codec(struct wleg *l, const struct mleg_set *s)
 	l->fill = l->used = 0;
 	if (l->codec != c) {
 		jbuf_flush(&l->jb);
+		quality_keep(&l->q, &l->jb);
 		jbuf_init(&l->jb, &l->room->w->pool, c->rtp_clock);
 		l->jb.fec = c->recovers;
 		l->has_src = false;
@@ -436,6 +438,7 @@ static void start(struct wleg *l, int64_t now)
 	l->marker = true;
 	l->tx_seq = (uint16_t)(worker_rnd(l->room->w) & 0x7fff);
 	l->tx_ts = worker_rnd(l->room->w);
+	quality_start(&l->q, l->tx_seq, now);
 	l->tx_tick = l->room->tick;
 	vad_init(&l->vad, TICK_MS);
 	l->voiced_ago = 255;
@@ -520,9 +523,9 @@ static void idle(struct wleg *l, int64_t now)
 /* What the peer has told of its loss: to the encoder that makes its packets */
 static void tell_loss(struct wleg *l)
 {
-	unsigned percent = ((unsigned)l->peer_fraction_lost * 100 + 128) / 256;
+	unsigned percent = ((unsigned)l->q.peer_fraction * 100 + 128) / 256;
 
-	if (!l->peer_reported || !l->prof)
+	if (!l->q.peer_reports || !l->prof)
 		return;
 	if (l->own)
 		stream_loss(l->own, percent);
@@ -530,10 +533,22 @@ static void tell_loss(struct wleg *l)
 		l->prof->loss = (uint8_t)percent;
 }
 
+static uint32_t jitter_us(const struct wleg *l)
+{
+	return l->has_src && l->src.clock ? (uint32_t)((uint64_t)(l->src.jitter >> 4) * 1000000 / l->src.clock) : 0;
+}
+
+static uint32_t buffer_us(const struct wleg *l)
+{
+	return l->jb.delay_us > 0 ? (uint32_t)l->jb.delay_us : 0;
+}
+
 void wleg_second(struct wleg *l, int64_t now)
 {
 	if (!l->started)
 		return;
+	if (l->jb.running)
+		quality_second(&l->q, jitter_us(l), buffer_us(l));
 	if (now >= l->rtcp_due_us) {
 		wleg_report(l, now, false);
 		wleg_rtcp_later(l, now, false);
@@ -556,13 +571,11 @@ void wleg_second(struct wleg *l, int64_t now)
 void wleg_stats(struct wleg *l, struct mleg_stats *st)
 {
 	*st = l->st;
-	st->late = l->jb.late;
-	st->lost = l->jb.lost;
-	if (l->has_src && l->src.clock)
-		st->jitter_us = (uint32_t)((uint64_t)(l->src.jitter >> 4) * 1000000 / l->src.clock);
-	st->rtt_us = l->rtt_us;
-	st->buffer_ms = l->jb.delay_us > 0 ? (uint32_t)l->jb.delay_us / 1000 : 0;
-	st->peer_fraction_lost = l->peer_fraction_lost;
+	st->started = l->codec != NULL;
+	st->codec = l->codec_id;
+	st->jitter_us = jitter_us(l);
+	st->buffer_ms = buffer_us(l) / 1000;
+	quality_stats(&l->q, &l->jb, TICK_MS, st);
 	st->level_dbov = l->started ? voice_level(l) : LEVEL_SILENCE;
 	usa_str(&l->peer, st->peer);
 }

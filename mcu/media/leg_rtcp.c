@@ -72,16 +72,10 @@ static void on_sr(const struct rtcp_sr *sr, void *arg)
 static void on_report(uint32_t from, const struct rtcp_report *r, void *arg)
 {
 	struct from *f = arg;
-	uint32_t rtt;
 
 	(void)from;
-	if (r->ssrc != f->l->ssrc)
-		return;
-	f->l->peer_fraction_lost = r->fraction;
-	f->l->peer_reported = true;
-	rtt = rtcp_rtt_us(r, rtcp_ntp(wall_us()));
-	if (rtt)
-		f->l->rtt_us = rtt;
+	if (r->ssrc == f->l->ssrc)
+		quality_report(&f->l->q, r, f->l->codec->rtp_clock, rtcp_rtt_us(r, rtcp_ntp(wall_us())));
 }
 
 static void on_bye(uint32_t ssrc, void *arg)

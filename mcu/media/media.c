@@ -57,6 +57,12 @@ static void hub_put(struct media *m, struct hub *h)
 
 void link_free(struct link *k)
 {
+	struct mleg_stats st = k->freed.st;
+	mleg_stats_cb *finalcb = k->finalcb;
+	void *arg = k->final_arg;
+
+	if (finalcb && k->half)
+		wleg_stats(k->half, &st);
 	*k->prev = k->next;
 	if (k->next)
 		k->next->prev = k->prev;
@@ -67,6 +73,8 @@ void link_free(struct link *k)
 	k->w->load[k->slot]--;
 	mem_deref(k->half);                      /* its leg was freed between two rooms */
 	mem_deref(k);
+	if (finalcb)
+		finalcb(&st, arg);
 }
 
 /* --- news: from any thread to the loop */
@@ -120,12 +128,10 @@ static void deliver(struct news *n)
 	}
 	c = *n;
 	mem_deref(n);
-	if (!l)
-		return;
-	if (c.kind == NEWS_EVENT && l->cb)
+	if (c.kind == NEWS_STATS && c.cb)
+		c.cb(l ? &c.st : NULL, c.arg);
+	else if (l && c.kind == NEWS_EVENT && l->cb)
 		l->cb(l, c.ev, c.v, l->arg);
-	else if (c.kind == NEWS_STATS && c.cb)
-		c.cb(&c.st, c.arg);
 }
 
 /* A callback may drop the last reference to the engine: hold one meanwhile. */
@@ -625,4 +631,18 @@ int mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg)
 	m->arg = arg;
 	mleg_post(l, m);
 	return 0;
+}
+
+void mleg_final(struct mleg *l, mleg_stats_cb *cb, void *arg)
+{
+	l->link->final_arg = arg;
+	l->link->finalcb   = cb;
+}
+
+const char *mcodec_name(enum mcodec c)
+{
+	static const char *const names[] = { [MCODEC_PCMU] = "PCMU", [MCODEC_PCMA] = "PCMA", [MCODEC_G722] = "G722",
+					     [MCODEC_OPUS] = "opus" };
+
+	return (unsigned)c < sizeof(names) / sizeof(names[0]) ? names[c] : "";
 }

@@ -102,13 +102,27 @@ int  mleg_music(struct mleg *l, struct clip *c);                /* over and over
 int  mleg_move(struct mleg *l, struct mroom *to);
 
 struct mleg_stats {
-	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, auth_failures, replays, late, lost, concealed, bad;
-	uint32_t jitter_us, rtt_us, buffer_ms;
+	uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, auth_failures, replays, concealed, bad;
+	uint64_t lost, late, gaps;       /* not heard; of those: came too late; runs of them */
+	uint64_t discarded;              /* twice, or more than the jitter buffer holds */
+	uint64_t peer_expected, peer_lost;                    /* of ours, as the peer reports */
+	uint32_t jitter_us, rtt_us, buffer_ms;                /* now; a round trip of 0: not known */
+	uint32_t jitter_avg_us, jitter_max_us, rtt_avg_us, rtt_max_us, buffer_avg_ms;    /* since the start */
+	uint32_t peer_jitter_us, peer_jitter_max_us;
+	uint32_t talk_ms;                /* in the mix */
+	int32_t  first_media_ms;         /* from the agreed description to the first valid packet; -1: none */
+	double   loss_in, loss_out;      /* percent */
+	double   mos_in, mos_out;        /* emodel.h: what is heard of it, what it hears; 0: not known */
+	bool     started;                /* it has a codec */
+	enum mcodec codec;
 	uint8_t  peer_fraction_lost;
 	int      level_dbov;             /* smoothed, -127..0 */
 	char     peer[64];
 };
 typedef void (mleg_stats_cb)(const struct mleg_stats *st, void *arg);
-int  mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg);  /* answer comes on the signalling loop */
+int  mleg_stats(struct mleg *l, mleg_stats_cb *cb, void *arg);  /* answer comes on the signalling loop; NULL: the leg is gone */
+/* The last figures, once, on the signalling loop, after the leg's mem_deref(); it always comes. */
+void mleg_final(struct mleg *l, mleg_stats_cb *cb, void *arg);
+const char *mcodec_name(enum mcodec c);                         /* as in SDP */
 
 #endif

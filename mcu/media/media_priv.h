@@ -8,7 +8,7 @@
  *   worker.c   thread, slots, message queue          room.c    one tick of a room: who is mixed, the sums, the senders
  *   leg.c      datagram -> jitter buffer             voice.c   jitter buffer -> frame of one leg, levels, talk
  *   voice_fetch.c  the part of it that decodes, conceals, stretches
- *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports
+ *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports        quality.c  how well it is heard
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
  *   play.c     recordings and music                          move.c    a leg from one room to another
  *   hub.c      a port pair shared by many legs: whose is a datagram      intake.c  datagrams of the other legs
@@ -36,6 +36,7 @@
 #include "mcu/media/media.h"
 #include "mcu/media/play.h"
 #include "mcu/media/pool.h"
+#include "mcu/media/quality.h"
 #include "mcu/media/sock.h"
 
 #define TICK_US      20000
@@ -216,9 +217,8 @@ struct wleg {
 
 	/* reports */
 	int64_t   rtcp_due_us;
-	uint32_t  rtt_us, drops;
-	uint8_t   peer_fraction_lost;
-	bool      peer_reported;
+	uint32_t  drops;
+	struct quality q;
 	char      cname[24];
 	struct mleg_stats st;
 	unsigned  id_len;
@@ -300,7 +300,9 @@ struct link {                                    /* lives until the worker has l
 	struct worker *w;
 	unsigned      slot;
 	struct msg    free_msg;                  /* freeing must not need memory */
-	struct news   freed, taken;
+	struct news   freed, taken;              /* freed.st: the leg's last figures */
+	mleg_stats_cb *finalcb;                  /* NULL: nobody wants them */
+	void         *final_arg;
 	struct wleg  *half;                      /* taken from its worker, its handle freed */
 };
 void media_news(struct media *m, struct news *n);         /* any thread; takes n */

@@ -25,6 +25,7 @@ void wleg_take_out(struct wleg *l)
 
 void wleg_land(struct wleg *l)
 {
+	quality_keep(&l->q, &l->jb);
 	jbuf_init(&l->jb, &l->room->w->pool, l->codec->rtp_clock);
 	l->tx_tick = l->room->tick;
 	l->marker  = true;
@@ -52,6 +53,8 @@ void mleg_forget_orders(struct mleg *l)
 	l->landing = mem_deref(l->landing);
 	while ((m = l->queue)) {
 		l->queue = m->next;
+		if (m->kind == MSG_LEG_STATS)
+			m->cb(NULL, m->arg);
 		mem_deref(m->set);
 		mem_deref(m->play);
 		mem_deref(m);

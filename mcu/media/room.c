@@ -250,6 +250,8 @@ static void select_mix(struct wroom *r)
 			enter(r, l);
 		}
 	}
+	for (unsigned i = 0; i < r->nmix; i++)
+		r->mix[i]->q.mix_ticks++;
 	r->floor_last = r->ncand >= CAND_DECODE ? voice_level(r->cand[CAND_DECODE - 1]) : LEVEL_SILENCE;
 	for (unsigned i = 1; i < r->nmix; i++)            /* dominant first: the order of the CSRC list */
 		for (unsigned k = i; k > 0 && voice_level(r->mix[k]) > voice_level(r->mix[k - 1]) + ENTER_DB; k--) {

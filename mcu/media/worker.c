@@ -165,6 +165,8 @@ static void on_leg_free(struct worker *w, struct msg *m)
 	struct wleg *l = m->leg;
 	struct link *k = l->link;
 
+	if (k->finalcb)
+		wleg_stats(l, &k->freed.st);
 	if (l->room) {
 		if (l->started)
 			wleg_report(l, now_us(), true);

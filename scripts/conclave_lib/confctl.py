@@ -37,7 +37,7 @@ def _parser():
         return p
 
     add("list", "every conference: name, id, state, users")
-    add("show", "one conference with its roster", "conf")
+    add("show", "one conference with its roster, and how well its audio is heard", "conf")
     p = add("add", "make a room, an ordinary conference with a plain address", "name")
     p.add_argument("--organizer", metavar="U", help="its owner, always presenter (default: nobody, user `rooms`)")
     p.add_argument("--policy", choices=("openAuthenticated", "closedAuthenticated", "anonymous"), help="who may enter (default openAuthenticated)")
@@ -113,6 +113,21 @@ def _print_show(c):
                                                            ("hand", e.get("hand"))) if on]
             rows.append([u["entity"], _cut(u.get("display") or "-"), u["role"], e.get("session", "-"), ",".join(state), e.get("joined") or "-", e.get("call_id") or "-"])
     _table(rows, ["USER", "NAME", "ROLE", "SESSION", "STATE", "SINCE", "CALL-ID"])
+    if c.get("quality"):
+        _print_quality(c["quality"])
+
+
+def _f(value, form, factor=1):
+    return "-" if value is None else form % (value * factor)
+
+
+def _print_quality(legs):
+    """In: what the conference hears of a leg; out: what the leg hears, as its own reports say."""
+    print()
+    _table([[x["user"], x.get("codec") or "-", _f(x["loss_in"], "%.1f %%"), _f(x["loss_out"], "%.1f %%"), f"{x['jitter_avg_us'] / 1000:.1f}",
+             f"{x['peer_jitter_us'] / 1000:.1f}" if x["peer_expected"] else "-", _f(x["rtt_avg_us"] or None, "%.0f", 0.001),
+             _f(x["mos_in"], "%.1f"), _f(x["mos_out"], "%.1f"), f"{x['talk_ms'] / 1000:.0f}"] for x in legs],
+           ["AUDIO OF", "CODEC", "LOSS IN", "OUT", "JITTER IN", "OUT", "RTT", "MOS IN", "OUT", "TALK S"])
 
 
 def _print_schedule(ans):
@@ -131,6 +146,11 @@ def _print_stats(s):
                ["MCU", "TYPE", "CONTACT", "CONFERENCES", "USERS", "LOAD"])
     else:
         print("no conferencing server is up")
+    ended = s.get("ended")
+    if ended:
+        print(f"since the mcu's start {ended['calls']} calls ended, {ended['talk_s']} s of talk, mean MOS in {_f(ended['mos_in'], '%.2f')}, out {_f(ended['mos_out'], '%.2f')}")
+        if ended["causes"]:
+            print("  " + ", ".join(f"{k} {n}" for k, n in sorted(ended["causes"].items(), key=lambda i: -i[1])))
 
 
 def _events(part, ans):
@@ -219,6 +239,21 @@ def _volume(a):
     return 0
 
 
+def _with_mcu(a, ans):
+    """What only the media server knows, where it runs beside us: quality of the legs, what became of ended calls."""
+    req = {"cmd": "stats"}
+    if a.cmd == "show":
+        req.update(conf=ans["id"], type="audio-video")
+    try:
+        mcu = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), req)
+    except Problem:
+        return
+    if a.cmd == "show":
+        ans["quality"] = mcu["legs"]
+    else:
+        ans["ended"] = mcu["ended"]
+
+
 PRINT = {"schedule": _print_schedule, "list": _print_list, "show": _print_show, "stats": _print_stats}
 
 
@@ -235,6 +270,8 @@ def main(argv):
             return _volume(a)
         req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
         ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
+        if a.cmd in ("show", "stats"):
+            _with_mcu(a, ans)
     except Problem as e:
         print(f"confctl: {e}", file=sys.stderr)
         return 1

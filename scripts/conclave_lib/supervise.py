@@ -33,7 +33,7 @@ class Part:
 
     def __init__(self, lay, name, argv, probe, notify):
         self.lay, self.name, self.argv, self.probe = lay, name, argv, probe
-        self.env = {"LD_PRELOAD": edge_preload()} if name == "kamailio" else {}
+        self.env = {"LD_PRELOAD": edge_preload()} if name == "kamailio" else {"LOGS_DIRECTORY": lay.path("log")}
         self.proc, self.started, self.ready, self.pause, self.again_at = None, 0.0, False, 0.5, None
         self.notify = None
         self.notify_path = lay.path("run", f"{name}.notify") if notify else None

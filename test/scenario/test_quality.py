@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well calls were heard: loss, jitter, round trip and MOS while they last, and the record of each when it has ended."""
+import json
+import os
+import random
+import re
+import signal
+import threading
+import time
+from datetime import datetime
+
+from conclave_test import c3p, rtp
+
+A, B, C = 520, 1210, 1730
+
+
+class BadNetwork(rtp.Leg):
+    """A tenth of its packets are lost, the others take up to 60 ms more."""
+    def send(self, plain, raw=False):
+        data = self.out.protect(plain)
+        self.sent += 1
+        if self.sent < 20 or random.random() > 0.1:
+            threading.Timer(random.random() * 0.06, self._late, (data,)).start()
+
+    def _late(self, data):
+        if not self.stopped.is_set():
+            self.rtp.sendto(data, self.peer)
+
+
+def talk(stack, end, who, tone, leg=None):
+    leg = leg or rtp.Leg()
+    call = stack.ua(who).invite(stack.room("lobby"), leg.offer(), cls=c3p.AudioCall)
+    call.leg = leg.accept(call.sdp)
+    leg.tone(tone)
+    end(leg)
+    return call
+
+
+def call_id(call):
+    return call.call_id
+
+
+def records(stack, name="calls.jsonl"):
+    path = stack.dir / "log" / name
+    return [json.loads(l) for l in path.read_text().splitlines()] if path.exists() else []
+
+
+def record(stack, call, timeout=5, name="calls.jsonl"):
+    return stack.wait(f"the record of {call_id(call)}", lambda: next((r for r in records(stack, name) if r["call_id"] == call_id(call)), None), timeout)
+
+
+def seconds(r):
+    return (datetime.fromisoformat(r["end"][:-1]) - datetime.fromisoformat(r["answered"][:-1])).total_seconds()
+
+
+def quality(stack, who, conf="lobby"):
+    return next((x for x in json.loads(stack.confctl("--json", "show", conf))["quality"] if x["user"].startswith(f"sip:{who}@")), None)
+
+
+
+def test_a_bad_network_is_heard_and_seen(stack, end):
+    """Loss and delay make a leg's MOS worse than a clean one's, while it lasts and in its record."""
+    clean, bad = talk(stack, end, "alice", A), talk(stack, end, "bob", B, BadNetwork())
+    bad_peer = rtp.Reporter(bad.leg, late=0.05, lost=8, jitter=160)
+    rtp.Reporter(clean.leg)
+    stack.wait("reports", lambda: bad_peer.sent >= 2, 20)
+    time.sleep(1)
+    a, b = quality(stack, "alice"), quality(stack, "bob")
+    assert a["mos_in"] > 4.2 and b["mos_in"] < a["mos_in"] - 0.3, (a, b)
+    assert a["loss_in"] < 1 and 5 < b["loss_in"] < 25, (a, b)
+    assert b["jitter_avg_us"] > 5000 > a["jitter_avg_us"], (a, b)
+    assert a["loss_out"] == 0 and 7 < b["loss_out"] < 9 and b["mos_out"] < a["mos_out"] - 0.3, (a, b)
+    assert 19000 < b["peer_jitter_us"] < 21000
+    assert 50000 <= b["rtt_avg_us"] < 75000 and a["rtt_avg_us"] < 25000, (a, b)
+    assert a["talk_ms"] > 4000 and b["talk_ms"] > 3000
+    shown = stack.confctl("show", "lobby")
+    assert re.search(r"AUDIO OF +CODEC +LOSS IN .*MOS IN", shown) and re.search(r"sip:bob@\S+ +PCMU +\d+\.\d %", shown), shown
+    clean.bye(), bad.bye()
+    ra, rb = record(stack, clean), record(stack, bad)
+    assert rb["mos_in"] < ra["mos_in"] - 0.3 and rb["mos_out"] < ra["mos_out"] - 0.3
+    assert 50 <= rb["rtt_ms"] < 75 and 5 < rb["loss_in"] < 25 and rb["lost_in"] > 10 and rb["talk_ms"] > 3000
+    stats = json.loads(stack.confctl("--json", "stats"))["ended"]
+    assert stats["calls"] >= 2 and stats["causes"]["hangup"] >= 2 and stats["mos_in"] > 1, stats
+    assert "calls ended" in stack.confctl("stats")
+
+
+def test_the_record_says_how_each_call_ended(stack, end):
+    """Hung up, thrown out, and a duration that is the call's; mutes; nothing secret."""
+    hung, kicked = talk(stack, end, "alice", A), talk(stack, end, "bob", B)
+    time.sleep(1)
+    stack.confctl("mute", "lobby", "bob")
+    time.sleep(0.6)
+    stack.confctl("mute", "lobby", "bob", "--off")
+    time.sleep(0.6)
+    stack.confctl("kick", "lobby", "bob")
+    rk = record(stack, kicked)
+    time.sleep(0.5)
+    hung.bye()
+    rh = record(stack, hung)
+    assert rh["cause"] == "hangup" and rk["cause"] == "removed"
+    assert 2.0 < seconds(rk) < 5 and 2.5 < seconds(rh) < 6
+    for r, who in ((rh, "alice"), (rk, "bob")):
+        assert abs(seconds(r) * 1000 - r["duration_ms"]) < 100
+        assert r["start"] <= r["answered"] < r["end"] and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", r["end"])
+        assert r["user"] == f"sip:{who}@conclave.test" and r["direction"] == "in" and r["type"] == "audio-video"
+        assert r["codec"] == "PCMU" and r["srtp"] == "AES_CM_128_HMAC_SHA1_80" and r["profile"] == "RTP/SAVP" and r["ice"] is False
+        assert r["packets_in"] > 50 and r["packets_out"] > 50 and r["bytes_in"] > 50 * 172 and 0 <= r["first_media_ms"] < 1000
+        assert r["signalling"] == "tls" and r["node"] == "mcu-1" and r["conference"].startswith("LOBBY") and r["came_from"] is None
+    assert rk["mutes"] == 1 and 300 < rk["muted_ms"] < 2500 and rh["mutes"] == 0
+    assert "inline" not in json.dumps([rh, rk])
