@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 
 from conclave_test import c3p, rtp
+from conclave_test.callee import Callee
 
 A, B, C = 520, 1210, 1730
 
@@ -108,3 +109,129 @@ def test_the_record_says_how_each_call_ended(stack, end):
         assert r["signalling"] == "tls" and r["node"] == "mcu-1" and r["conference"].startswith("LOBBY") and r["came_from"] is None
     assert rk["mutes"] == 1 and 300 < rk["muted_ms"] < 2500 and rh["mutes"] == 0
     assert "inline" not in json.dumps([rh, rk])
+
+
+def test_a_silent_leg_times_out_and_a_server_that_goes_down_says_so(stack, end):
+    conf = stack.dir / "etc" / "mcu.conf"
+    saved = conf.read_text()
+    conf.write_text(saved + "\n[media]\nidle_s = 5\n")
+    restart(stack)
+    quiet, stays = talk(stack, end, "alice", A), talk(stack, end, "bob", B)
+    time.sleep(1)
+    quiet.leg.pause()
+    r = record(stack, quiet, 12)
+    assert r["cause"] == "idle" and 5.5 < seconds(r) < 8.5 and abs(seconds(r) * 1000 - r["duration_ms"]) < 100
+    assert stack.metrics("mcu")['conclave_mcu_call_ends_total{cause="idle"}'] == 1
+    conf.write_text(saved)
+    restart(stack)
+    assert record(stack, stays)["cause"] == "shutdown"
+
+
+def test_a_call_out_that_is_refused_has_a_record_without_an_answer(stack, end):
+    alice = stack.ua("alice")
+    focus = c3p.schedule(alice)
+    call = c3p.join(alice, focus)
+    carol = end(Callee(stack.ua("carol", register=True)))
+    mcu = c3p.mcu_uri(focus)
+    call.info(f'<addUser mscp:mcuUri="{mcu}"><conferenceKeys confEntity="{focus}"/><ci:user entity="sip:carol@conclave.test">'
+              f'<ci:endpoint entity="{c3p.guid()}"><ci:joining-method>dialed-out</ci:joining-method></ci:endpoint></ci:user></addUser>',
+              wait_final=False)
+    carol.wait()
+    carol.refuse(486)
+    r = stack.wait("its record", lambda: next((x for x in records(stack) if x["user"] == "sip:carol@conclave.test"), None))
+    assert r["direction"] == "out" and r["cause"] == "unanswered" and r["answered"] is None and r["duration_ms"] == 0
+    assert r["mos_in"] is None and r["mos_out"] is None and r["rtt_ms"] is None and r["packets_in"] == 0
+
+
+def test_the_attendants_caller_has_one_record_with_both_conferences(stack, end):
+    number = stack.admin("focusd", cmd="show", conf="lobby")["number"]
+    inside = talk(stack, end, "alice", A)
+    leg = end(rtp.Leg(srtp=False))
+    trunk = stack.trunk().invite(stack.room("conference"), leg.offer(), cls=c3p.AudioCall)
+    trunk.leg = leg.accept(trunk.sdp).tone(B)
+    time.sleep(1.5)
+    leg.dtmf(number + "#")
+    time.sleep(3)
+    leg.dtmf("#")
+    inside.leg.wait_heard({B}, [A, B], 10)
+    time.sleep(1)
+    trunk.bye()
+    r = record(stack, trunk)
+    inside.bye()
+    assert [x["call_id"] for x in records(stack)].count(trunk.call_id) == 1
+    assert r["conference"].startswith("LOBBY") and r["came_from"] and r["came_from"] != r["conference"]
+    assert r["user"].startswith("sip:phone-") and r["srtp"] is None and r["profile"] == "RTP/AVP" and r["signalling"] == "tcp"
+    assert r["mutes"] == 0 and r["talk_ms"] > 500 and r["packets_in"] > 200
+    assert number not in json.dumps({k: v for k, v in r.items() if k not in ("conference", "came_from")}), "nothing that was typed"
+
+
+def test_a_renamed_file_is_opened_again_at_sighup(stack, end):
+    log, old = stack.dir / "log" / "calls.jsonl", stack.dir / "log" / "calls.jsonl.1"
+    first = talk(stack, end, "alice", A)
+    first.bye()
+    record(stack, first)
+    os.rename(log, old)
+    second = talk(stack, end, "alice", A)
+    second.bye()
+    record(stack, second, name="calls.jsonl.1")
+    third = talk(stack, end, "alice", A)
+    os.kill(stack.pid("mcu"), signal.SIGHUP)
+    stack.wait("the new file", log.exists)
+    assert log.read_text() == ""
+    third.leg.wait_heard(set(), [A, B])
+    third.bye()
+    assert record(stack, third)["cause"] == "hangup"
+    assert third.call_id not in old.read_text() and len(records(stack)) == 1
+    assert stack.metrics("mcu")["conclave_mcu_records_lost_total"] == 0
+
+
+def test_a_file_that_cannot_be_written_costs_no_call(stack, end):
+    log = stack.dir / "log" / "calls.jsonl"
+    if log.exists():
+        log.unlink()
+    log.mkdir()
+    os.kill(stack.pid("mcu"), signal.SIGHUP)
+    time.sleep(0.3)
+    a, b = talk(stack, end, "alice", A), talk(stack, end, "bob", B)
+    a.bye()
+    stack.wait("it is counted", lambda: stack.metrics("mcu")["conclave_mcu_records_lost_total"] == 1)
+    b.leg.keeps_hearing(set(), [A, B], 0.6)
+    log.rmdir()
+    assert b.bye().code == 200
+    assert record(stack, b)["cause"] == "hangup", "the file is tried again by itself"
+
+
+def test_a_killed_mcu_leaves_whole_lines(stack, end):
+    log = stack.dir / "log" / "calls.jsonl"
+    calls = [talk(stack, end, who, A) for who in ("alice", "bob", "carol", "dave") for _ in range(3)]
+    time.sleep(0.5)
+    before = len(records(stack))
+    threads = [threading.Thread(target=quietly, args=(c.bye,)) for c in calls[:-1]]
+    for t in threads:
+        t.start()
+    stack.wait("some are written", lambda: len(log.read_text().splitlines()) > before + 2, 5, 0.001)
+    stack.kill("mcu")
+    for t in threads:
+        t.join(35)
+    text = log.read_text()
+    assert text.endswith("\n") and len(records(stack)) >= before + 3
+    with open(log, "a") as f:                            # what a kill within the write would leave
+        f.write('{"v":1,"node":"mc')
+    restart(stack)
+    last = talk(stack, end, "alice", B)
+    last.bye()
+    record(stack, last)
+    assert log.read_text().startswith(text) and '"mc{' not in log.read_text()
+
+
+def quietly(f):
+    try:
+        f()
+    except Exception:
+        pass
+
+
+def restart(stack):
+    stack.restart("mcu")
+    stack.wait("the mcu is known", lambda: stack.metrics("focusd")["conclave_factory_mcus"] >= 2, 10)
+    stack.wait("the edge knows it", lambda: stack.admin("mcu", cmd="stats")["services"], 10)
