@@ -161,11 +161,11 @@ static void reload_prompts(struct app *a, const struct settings *s)
 }
 
 /* The file may have been renamed. */
-static void reload_records(struct app *a, const char *file)
+static void reload_records(struct app *a, const struct settings *s)
 {
-	char *path = records_path(file);
+	char *path = s ? records_path(s->records_path) : NULL;
 
-	if (!path || records_reopen(a->records, path))
+	if ((s && !path) || records_reopen(a->records, path))
 		log_error(app, "call records: no memory to open the file again");
 	mem_deref(path);
 }
@@ -175,17 +175,19 @@ static void on_hup(int signum, void *arg)
 	struct app *a = arg;
 	struct settings fresh = { 0 };
 	char why[256] = "";
+	bool good;
 
 	(void)signum;
 	opts_notify("RELOADING=1");
-	if (cfg_defaults(settings_keys, &fresh) ||
-	    (a->cfg_file && cfg_load(settings_keys, &fresh, a->cfg_file, why, sizeof(why))))
+	good = !cfg_defaults(settings_keys, &fresh) &&
+	       (!a->cfg_file || !cfg_load(settings_keys, &fresh, a->cfg_file, why, sizeof(why)));
+	if (!good)
 		log_error(app, "configuration not read again: %s", why);
 	else if (opts_log_levels(fresh.log_level))
 		log_error(app, "[log] level '%s' is not understood", fresh.log_level);
 	else
 		reload_prompts(a, &fresh);
-	reload_records(a, fresh.records_path ? fresh.records_path : a->cfg.records_path);
+	reload_records(a, good ? &fresh : NULL);
 	cfg_free(settings_keys, &fresh);
 	reload_tls(a);
 	opts_notify("READY=1");

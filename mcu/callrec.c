@@ -118,13 +118,18 @@ struct callrec *callrec_alloc(struct app *a, struct str call_id, const char *typ
 {
 	struct callrec *r = mem_zalloc(sizeof(*r), destructor);
 
-	if (!r)
+	if (!r) {
+		records_missed(a->records);
 		return NULL;
+	}
 	r->app      = a;
 	r->type     = type;
 	r->start_ms = ev_wall_ms();
 	r->call_id  = str_dup(call_id);
-	return r->call_id ? r : mem_deref(r);
+	if (r->call_id)
+		return r;
+	records_missed(a->records);
+	return mem_deref(r);
 }
 
 /* The last Via is the client's own; it may lie, so only names that exist are taken. */
@@ -330,7 +335,7 @@ static void finish(struct callrec *r)
 	if (!b.err)
 		records_write(r->app->records, buf_view(&b));
 	else
-		log_warn(app, "call %s: no memory for its record", r->call_id);
+		records_missed(r->app->records);
 	buf_fini(&b);
 	records_expect(r->app->records, -1);
 	app_settled(r->app);

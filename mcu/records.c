@@ -186,6 +186,12 @@ void records_write(struct records *r, struct str line)
 	kick(r);
 }
 
+void records_missed(struct records *r)
+{
+	if (r && *r->path)
+		lose(1, r->path, "not made", ENOMEM);
+}
+
 void records_expect(struct records *r, int n)
 {
 	if (r)
@@ -199,12 +205,8 @@ bool records_idle(const struct records *r)
 
 int records_reopen(struct records *r, const char *path)
 {
-	char *fresh = str_dup(str_c(path));
-
-	if (!fresh)
+	if (path && cstr_set(&r->path, path))
 		return -ENOMEM;
-	mem_deref(r->path);
-	r->path  = fresh;
 	r->stale = true;
 	kick(r);
 	return 0;

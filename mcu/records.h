@@ -13,8 +13,9 @@
 
 struct records;
 int  records_alloc(struct records **rp, struct ev_loop *l, const char *path);     /* "": no records. Opens it at once */
-int  records_reopen(struct records *r, const char *path);    /* after a rename; -ENOMEM: the path stays */
+int  records_reopen(struct records *r, const char *path);    /* NULL: the same, after a rename; -ENOMEM: it stays */
 void records_write(struct records *r, struct str line);      /* with its newline */
+void records_missed(struct records *r);                      /* there was no memory to make one: counted */
 void records_expect(struct records *r, int n);               /* n more records are on their way (or fewer) */
 bool records_idle(const struct records *r);                  /* none is, and all are written */
 void records_stop(struct records *r);                        /* writes what is left; instead of mem_deref() */

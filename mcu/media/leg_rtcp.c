@@ -69,13 +69,20 @@ static void on_sr(const struct rtcp_sr *sr, void *arg)
 	f->l->src.last_sr_us = (uint64_t)f->now;
 }
 
+/* Reports go out at the beginning of a tick and come in at one, so an answer has waited for half a tick on average: what is
+ * left is right to half a tick. Kernel time stamps would be exact, but they cost on every packet. */
+static uint32_t unwaited(uint32_t rtt_us)
+{
+	return rtt_us > TICK_US ? rtt_us - TICK_US / 2 : rtt_us / 2;
+}
+
 static void on_report(uint32_t from, const struct rtcp_report *r, void *arg)
 {
 	struct from *f = arg;
 
 	(void)from;
 	if (r->ssrc == f->l->ssrc)
-		quality_report(&f->l->q, r, f->l->codec->rtp_clock, rtcp_rtt_us(r, rtcp_ntp(wall_us())));
+		quality_report(&f->l->q, r, f->l->codec->rtp_clock, unwaited(rtcp_rtt_us(r, rtcp_ntp(wall_us()))));
 }
 
 static void on_bye(uint32_t ssrc, void *arg)

@@ -72,14 +72,14 @@ def test_a_bad_network_is_heard_and_seen(stack, end):
     assert b["jitter_avg_us"] > 5000 > a["jitter_avg_us"], (a, b)
     assert a["loss_out"] == 0 and 7 < b["loss_out"] < 9 and b["mos_out"] < a["mos_out"] - 0.3, (a, b)
     assert 19000 < b["peer_jitter_us"] < 21000
-    assert 50000 <= b["rtt_avg_us"] < 75000 and a["rtt_avg_us"] < 25000, (a, b)
+    assert 40000 <= b["rtt_avg_us"] <= 65000 and a["rtt_avg_us"] < 20000, (a, b)
     assert a["talk_ms"] > 4000 and b["talk_ms"] > 3000
     shown = stack.confctl("show", "lobby")
     assert re.search(r"AUDIO OF +CODEC +LOSS IN .*MOS IN", shown) and re.search(r"sip:bob@\S+ +PCMU +\d+\.\d %", shown), shown
     clean.bye(), bad.bye()
     ra, rb = record(stack, clean), record(stack, bad)
     assert rb["mos_in"] < ra["mos_in"] - 0.3 and rb["mos_out"] < ra["mos_out"] - 0.3
-    assert 50 <= rb["rtt_ms"] < 75 and 5 < rb["loss_in"] < 25 and rb["lost_in"] > 10 and rb["talk_ms"] > 3000
+    assert 40 <= rb["rtt_ms"] <= 65 and 5 < rb["loss_in"] < 25 and rb["lost_in"] > 10 and rb["talk_ms"] > 3000
     stats = json.loads(stack.confctl("--json", "stats"))["ended"]
     assert stats["calls"] >= 2 and stats["causes"]["hangup"] >= 2 and stats["mos_in"] > 1, stats
     assert "calls ended" in stack.confctl("stats")

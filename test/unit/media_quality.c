@@ -124,7 +124,7 @@ static void a_peer_that_counts_anew_or_lies_does_not_spoil_the_sum(void **st)
 	report(&q, 407, -0x800000 - 50, 0);                      /* duplicates */
 	assert_int_equal(q.peer_lost, 0);
 	for (int i = 0; i < 100000; i++)
-		report(&q, (uint32_t)(rand() ^ rand() << 16), (rand() & 0xffffff) - 0x800000, (uint32_t)rand());
+		report(&q, (uint32_t)rand() ^ (uint32_t)rand() << 16, (rand() & 0xffffff) - 0x800000, (uint32_t)rand());
 	assert_true(q.peer_lost <= q.peer_expected);
 }
 
