@@ -2,7 +2,7 @@
 /*
  * edge_preload.c - preloaded into Kamailio 5.6: what it does to OpenSSL 3 and SQLite across its fork, made safe
  *
- * Four cures, each for a defect that ended the edge (a later Kamailio may need none of them):
+ * Three cures, each for a defect that ended the edge (a later Kamailio may need none of them):
  *
  * 1. The tls module initialises OpenSSL before it forks, with an allocator in shared memory. OpenSSL keeps its error
  *    queue and its random generators in thread-local slots, so after the fork all workers hold pointers to the same
@@ -14,25 +14,15 @@
  * 3. db_sqlite opens its connections without a busy timeout: a worker that starts or asks while another process
  *    writes gets "database is locked" at once, and one that fails so at its start takes all of the edge down.
  *    Here every connection waits as long as the other parts of this system do.
- * 4. To each CRLF keep-alive of a peer that reads no answers, once its connection is closed, Kamailio tries to connect
- *    back and writes three lines about its failure: a few packets of a client fill the disk with log. Here these lines,
- *    and no others, are bounded, and what was left out is counted.
  */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define MAX_SLOTS    64u       /* OpenSSL takes about ten of the first ones */
 #define BUSY_MS      5000      /* of scripts/conclave_lib/users.py too */
 #define SQLITE_LIB   "libsqlite3.so.0"
 #define SQLITE_ERROR 1
-#define NOISE_LINES  15        /* a second and process */
 
 struct sqlite3;
 typedef int open_fn(const char *path, struct sqlite3 **db, int flags, const char *vfs);
@@ -40,7 +30,6 @@ typedef int busy_fn(struct sqlite3 *db, int ms);
 
 void OPENSSL_cleanup(void);
 open_fn sqlite3_open_v2;
-int __fprintf_chk(FILE *f, int flag, const char *fmt, ...);
 
 static void on_child(void)
 {
@@ -73,48 +62,4 @@ int sqlite3_open_v2(const char *path, struct sqlite3 **db, int flags, const char
 	if (rc == 0)
 		(void)busy_timeout(*db, BUSY_MS);
 	return rc;
-}
-
-/* How its log is written; what Debian's build calls. Each process has one thread that logs. */
-static bool is_noise(const char *fmt)
-{
-	static const char *const texts[] = { "CRLF ping: ", "connect & send for ", "connect %s failed" };
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (strstr(fmt, texts[i]))
-			return true;
-	return false;
-}
-
-static bool may_be_said(FILE *f)
-{
-	static unsigned said, left_out;
-	static time_t second;
-	time_t now = time(NULL);
-
-	if (now != second) {
-		if (left_out)
-			fprintf(f, "%d: %u lines about failed connects and keep-alives left out\n", (int)getpid(), left_out);
-		second   = now;
-		said     = 0;
-		left_out = 0;
-	}
-	if (said < NOISE_LINES)
-		return ++said;
-	left_out++;
-	return false;
-}
-
-int __fprintf_chk(FILE *f, int flag, const char *fmt, ...)
-{
-	va_list ap;
-	int n;
-
-	(void)flag;
-	if (f == stderr && is_noise(fmt) && !may_be_said(f))
-		return 0;
-	va_start(ap, fmt);
-	n = vfprintf(f, fmt, ap);
-	va_end(ap);
-	return n;
 }

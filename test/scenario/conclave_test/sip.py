@@ -212,13 +212,13 @@ class Subscription(Dialog):
                 self.terminated.set()           # last: who waits for it looks at the document
 
     def _document(self, msg):
-        self.documents.append((time.monotonic(), msg))
-        if self.sink and self.failure is None:
-            try:
-                self.sink(msg.body)
-            except Exception as e:      # shown to the test thread by wait()
-                self.failure = e
-        with self.cond:
+        with self.cond:                         # wait() looks at what is whole
+            self.documents.append((time.monotonic(), msg))
+            if self.sink and self.failure is None:
+                try:
+                    self.sink(msg.body)
+                except Exception as e:      # shown to the test thread by wait()
+                    self.failure = e
             self.cond.notify_all()
 
     def wait(self, what, pred, timeout=5):
