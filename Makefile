@@ -17,7 +17,7 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT      := -O1
 endif
 
-PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 inih libsystemd jansson
+PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 inih libsystemd jansson ogg
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
 # Archives in the order of the layers, and what each may call (everything below it).
@@ -45,7 +45,7 @@ X_http   :=
 X_sip    := -losipparser2
 X_rtp    := -lcrypto -lsrtp2
 X_ice    := -lcrypto
-X_audio  := -lopus -lspeexdsp -lspandsp -lm
+X_audio  := -lopus -logg -lspeexdsp -lspandsp -lm
 X_media  := -lm
 X_chat   :=
 X_focusd := -lsqlite3 -ljansson

@@ -17,6 +17,7 @@
 #include "lib/rtp/srtp.h"
 
 struct clip;
+struct tap;
 struct media;
 struct media_prm {
 	struct ev_loop *loop;
@@ -96,6 +97,7 @@ void mleg_volume(struct mleg *l, int db);                       /* of what this 
 enum { PLAY_ALONE = 1, PLAY_NOW = 2 };                          /* the conference is off meanwhile; instead of what waits */
 int  mleg_play(struct mleg *l, unsigned how, struct clip *const *clips, unsigned n);
 int  mroom_play(struct mroom *r, unsigned how, struct clip *const *clips, unsigned n);
+int  mroom_tap(struct mroom *r, struct tap *t);                 /* what it sounds like, to a recorder; takes t also when it fails */
 int  mleg_music(struct mleg *l, struct clip *c);                /* over and over, between recordings; NULL: no more */
 /* To another room, with its sockets, keys and addresses: the peer notices nothing. What is asked of it meanwhile is done
  * there. Not for shared legs: -EINVAL. */

@@ -10,6 +10,7 @@
  *   voice_fetch.c  the part of it that decodes, conceals, stretches
  *   leg_tx.c   payload -> packet of one leg          leg_rtcp.c  reports        quality.c  how well it is heard
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
+ *   tap.c      a room to its recorder (recorder.c)
  *   play.c     recordings and music                          move.c    a leg from one room to another
  *   hub.c      a port pair shared by many legs: whose is a datagram      intake.c  datagrams of the other legs
  */
@@ -38,6 +39,7 @@
 #include "mcu/media/pool.h"
 #include "mcu/media/quality.h"
 #include "mcu/media/sock.h"
+#include "mcu/media/tap.h"
 
 #define TICK_US      20000
 #define TICK_MS      20u
@@ -249,12 +251,14 @@ struct wroom {
 	unsigned        chime_hz;                /* waiting for the one that plays */
 	struct clip    *chimes[2];               /* leave, join; NULL: a tone */
 	struct player  *play;
+	struct tap     *tap;                     /* NULL: nobody records; else it counts as a listener at 48 kHz */
 	char            id[64];
 };
 
 /* --- messages down */
 enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_PAIR, MSG_LEG_SET,
-		MSG_LEG_TONE, MSG_LEG_STATS, MSG_LEG_PLAY, MSG_LEG_VOLUME, MSG_LEG_TAKE, MSG_ROOM_PLAY, MSG_ROOM_CHIMES, MSG_STOP };
+		MSG_LEG_TONE, MSG_LEG_STATS, MSG_LEG_PLAY, MSG_LEG_VOLUME, MSG_LEG_TAKE, MSG_ROOM_PLAY, MSG_ROOM_CHIMES, MSG_ROOM_TAP,
+		MSG_STOP };
 struct leg_update {                              /* contexts: owned by the message until the leg takes them */
 	struct mleg_set  s;                      /* keys wiped */
 	bool             new_in, new_out, new_peer, new_ice;
@@ -272,6 +276,7 @@ struct msg {
 	struct leg_update *set;
 	struct play_order *play;
 	struct clip   *chimes[2];
+	struct tap    *tap;
 	struct sock_pair sk;
 	mleg_stats_cb *cb;
 	void          *arg;
@@ -350,6 +355,7 @@ void wroom_del_leg(struct wroom *r, struct wleg *l);
 void wroom_heat(struct wroom *r, struct wleg *l, bool hot);
 struct profile *wroom_profile(struct wroom *r, const struct mleg_set *s, bool silent);
 void wroom_profile_put(struct wroom *r, struct profile *p);
+void wroom_tap(struct wroom *r, struct tap *t);            /* NULL: none; closes the one before */
 void wroom_chime(struct wroom *r, bool join);
 struct wroom *wroom_alloc(void);
 

@@ -57,6 +57,19 @@ void mroom_chimes(struct mroom *r, struct clip *join, struct clip *leave)
 	worker_post(r->w, m);
 }
 
+int mroom_tap(struct mroom *r, struct tap *t)
+{
+	struct msg *m = msg_new(MSG_ROOM_TAP, r->half, NULL);
+
+	if (!m) {
+		atomic_store(&t->closed, true);
+		return -ENOMEM;
+	}
+	m->tap = t;
+	worker_post(r->w, m);
+	return 0;
+}
+
 void mleg_volume(struct mleg *l, int db)
 {
 	struct msg *m = msg_new(MSG_LEG_VOLUME, NULL, l->half);

@@ -507,6 +507,26 @@ static void losses(struct wroom *r)
 	}
 }
 
+/* --- a recorder listens, too */
+void wroom_tap(struct wroom *r, struct tap *t)
+{
+	if (r->tap) {
+		r->nsend[R48]--;
+		atomic_store_explicit(&r->tap->closed, true, memory_order_release);     /* it is the reader's now */
+	}
+	r->tap = t;
+	if (t)
+		r->nsend[R48]++;
+}
+
+static void tap(struct wroom *r)
+{
+	if (tap_unwanted(r->tap))
+		wroom_tap(r, NULL);
+	else
+		tap_put(r->tap, r->tick, r->w->bus[R48]);
+}
+
 /* --- the tick */
 void wroom_tick(struct wroom *r, int64_t tick_us)
 {
@@ -525,6 +545,8 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 	select_mix(r);
 	parts(r);
 	sums(r);
+	if (r->tap)
+		tap(r);
 	senders(r);
 	for (unsigned i = (unsigned)(r->tick % 50); i < r->nlegs; i += 50)
 		wleg_second(r->legs[i], now);
@@ -545,6 +567,7 @@ static void destructor(void *arg)
 		r->profiles->nrefs = 1;
 		wroom_profile_put(r, r->profiles);
 	}
+	wroom_tap(r, NULL);
 	free(r->legs);
 	free(r->hot);
 	mem_deref(r->play);

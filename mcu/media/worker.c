@@ -252,6 +252,12 @@ static void on_room_chimes(struct worker *w, struct msg *m)
 	}
 }
 
+static void on_room_tap(struct worker *w, struct msg *m)
+{
+	(void)w;
+	wroom_tap(m->room, m->tap);
+}
+
 static void on_leg_stats(struct worker *w, struct msg *m)
 {
 	struct news *n = mem_zalloc(sizeof(*n), NULL);
@@ -282,7 +288,8 @@ static void messages(struct worker *w)
 		[MSG_LEG_ADD] = on_leg_add, [MSG_LEG_FREE] = on_leg_free, [MSG_LEG_PAIR] = on_leg_pair,
 		[MSG_LEG_SET] = on_leg_set, [MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats,
 		[MSG_LEG_PLAY] = on_leg_play, [MSG_LEG_VOLUME] = on_leg_volume, [MSG_LEG_TAKE] = on_leg_take,
-		[MSG_ROOM_PLAY] = on_room_play, [MSG_ROOM_CHIMES] = on_room_chimes, [MSG_STOP] = on_stop,
+		[MSG_ROOM_PLAY] = on_room_play, [MSG_ROOM_CHIMES] = on_room_chimes, [MSG_ROOM_TAP] = on_room_tap,
+		[MSG_STOP] = on_stop,
 	};
 	struct msg *m = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire), *first = NULL, *next;
 
