@@ -110,9 +110,9 @@ static json_t *conf_summary(const struct conf *c)
 
 	for (const struct user *u = c->users; u; u = u->hh.next)
 		n += user_visible(u);
-	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "number", c->number, "uri",
+	return json_pack("{s:s*,s:s,s:s,s:s,s:s,s:s,s:b,s:b,s:b,s:i,s:i,s:I,s:s*,s:s,s:b,s:b}", "name", c->name, "id", c->conf_id, "number", c->number, "uri",
 			 c->focus_uri, "subject", c->subject, "policy", conf_policy_names[c->policy], "active", c->active, "locked",
-			 c->locked, "users", (int)n, "subscriptions", (int)c->nsubs, "version", (json_int_t)c->version, "mcu",
+			 c->locked, "recording", c->recording, "users", (int)n, "subscriptions", (int)c->nsubs, "version", (json_int_t)c->version, "mcu",
 			 c->mcu[SESSION_AV].state == CONF_MCU_READY ? c->mcu[SESSION_AV].node : NULL, "organizer", c->organizer, "trunk", c->trunk_ok, "pin",
 			 c->pin != NULL);
 }
@@ -325,6 +325,20 @@ static json_t *on_lock(struct app *a, struct conf *c, const json_t *in)
 	return ok();
 }
 
+static json_t *on_record(struct app *a, struct conf *c, const json_t *in)
+{
+	bool on = json_is_true(json_object_get(in, "on"));
+
+	if (on && (!c->active || c->mcu[SESSION_AV].state != CONF_MCU_READY))
+		return error("this conference has no audio at the moment");
+	if (c->recording != on) {
+		conf_set_recording(&a->confs, c, on);
+		mculink_set_recording(a, c, on);
+		log_info(conf, "%s: recording %s by the operator", c->key, on ? "started" : "ended");
+	}
+	return ok();
+}
+
 static json_t *on_mute(struct app *a, struct conf *c, const json_t *in)
 {
 	struct user *u = find_user(c, text_of(in, "user"));
@@ -399,6 +413,7 @@ static const struct { const char *cmd; json_t *(*any)(struct app *a, const json_
 	{ "end",      NULL,        on_end },
 	{ "remove",   NULL,        on_remove },
 	{ "lock",     NULL,        on_lock },
+	{ "record",   NULL,        on_record },
 	{ "mute",     NULL,        on_mute },
 	{ "kick",     NULL,        on_kick },
 	{ "role",     NULL,        on_role },
@@ -422,7 +437,7 @@ static json_t *execute(struct app *a, const json_t *in)
 		return c && !c->removing ? commands[i].conf(a, c, in)
 			 : error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
 	}
-	return error("unknown cmd; one of list show add end remove lock mute kick role stats loglevel why drain backup");
+	return error("unknown cmd; one of list show add end remove lock record mute kick role stats loglevel why drain backup");
 }
 
 static void on_line(struct jsonsock_req *rq, struct str line, void *arg)

@@ -357,22 +357,47 @@ void attendant_on_enter(struct app *a, struct http_req *hr, const struct c3p_req
 		let_in(a, hr, r, e, c, role);
 }
 
-void attendant_on_lock(struct app *a, struct http_req *hr, const struct c3p_req *r)
+/* The conference of a presenter who has pressed keys in it; NULL: he was told why not. */
+static struct conf *commanded(struct app *a, struct http_req *hr, const struct c3p_req *r, const struct endpoint **ep)
 {
 	struct endpoint *e = endpoint_of(a, r);
-	const char *v = xml_text(xml_child(r->cmd, NULL, "locked"));
-	bool locked = cstr_ieq(v, "true");
-	struct conf *c;
 
 	if (!e || !policy_is_presenter(e->user) || attendant_is(e->user->conf)) {
 		answer_now(a, hr, r, e ? "unauthorized" : "endpointDoesntExist");
-		return;
+		return NULL;
 	}
-	c = e->user->conf;
+	*ep = e;
+	return e->user->conf;
+}
+
+void attendant_on_lock(struct app *a, struct http_req *hr, const struct c3p_req *r)
+{
+	bool locked = cstr_ieq(xml_text(xml_child(r->cmd, NULL, "locked")), "true");
+	const struct endpoint *e;
+	struct conf *c = commanded(a, hr, r, &e);
+
+	if (!c)
+		return;
 	if (c->locked != locked) {
 		conf_set_locked(&a->confs, c, locked);
 		mculink_set_locked(a, c, locked);
 		log_info(conf, "%s: %s by %s, on his keys", c->key, locked ? "locked" : "unlocked", e->user->entity);
+	}
+	answer_now(a, hr, r, NULL);
+}
+
+void attendant_on_record(struct app *a, struct http_req *hr, const struct c3p_req *r)
+{
+	bool on = cstr_ieq(xml_text(xml_child(r->cmd, NULL, "recording")), "true");
+	const struct endpoint *e;
+	struct conf *c = commanded(a, hr, r, &e);
+
+	if (!c)
+		return;
+	if (c->recording != on) {
+		conf_set_recording(&a->confs, c, on);
+		mculink_set_recording(a, c, on);
+		log_info(conf, "%s: recording %s by %s, on his keys", c->key, on ? "started" : "ended", e->user->entity);
 	}
 	answer_now(a, hr, r, NULL);
 }

@@ -24,6 +24,7 @@ static const struct {
 	{ STR("/LiveServer/Focus/"),      "getConference", "mcu.conclave.internal",   mcunews_on_get_conference },
 	{ STR("/LiveServer/Focus/"),      "enter",         "mcu.conclave.internal",   attendant_on_enter },
 	{ STR("/LiveServer/Focus/"),      "modifyConferenceLock", "mcu.conclave.internal", attendant_on_lock },
+	{ STR("/LiveServer/Focus/"),      "record",        "mcu.conclave.internal",   attendant_on_record },
 };
 #define NSERVICES (sizeof(services) / sizeof(services[0]))
 

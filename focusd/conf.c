@@ -288,6 +288,7 @@ void conf_activate(struct confs *cs, struct conf *c, int64_t now_s)
 		return;
 	c->active      = true;
 	c->locked      = false;
+	c->recording   = false;
 	c->had_auth    = false;
 	c->activated_s = now_s;
 	c->end_at_ms   = 0;
@@ -304,6 +305,7 @@ void conf_deactivate(struct confs *cs, struct conf *c)
 		return;
 	c->active     = false;
 	c->locked     = false;
+	c->recording  = false;
 	c->policy_now = c->policy;               /* what presenters changed is over; the next one is judged before it activates */
 	c->access     = mem_deref(c->access);
 	c->filters    = mem_deref(c->filters);
@@ -373,6 +375,16 @@ void conf_set_locked(struct confs *cs, struct conf *c, bool locked)
 		return;
 	c->locked    = locked;
 	c->chg_state = c->chg_view = true;
+	confs_changed(cs, c);
+	conf_touch(cs, c);
+}
+
+void conf_set_recording(struct confs *cs, struct conf *c, bool on)
+{
+	if (c->recording == on)
+		return;
+	c->recording = on;
+	c->chg_state = true;
 	confs_changed(cs, c);
 	conf_touch(cs, c);
 }

@@ -132,7 +132,7 @@ struct conf {
 	uint32_t         record_version;
 	int64_t          updated_s, activated_s;
 	/* running */
-	bool             active, locked, had_auth, removing;   /* removing: goes at the end of this turn */
+	bool             active, locked, recording, had_auth, removing;   /* removing: goes at the end of this turn */
 	uint32_t         epoch, version;     /* activation counter; last published document */
 	enum conf_policy policy_now;         /* of this activation */
 	char            *access;             /* lines "granted sip:x@y" of this activation, see setUserAccess */
@@ -192,6 +192,7 @@ void conf_deactivate(struct confs *cs, struct conf *c);                /* users 
 int  conf_set_access(struct confs *cs, struct conf *c, const char *entity, bool granted);
 int  conf_access(const struct conf *c, const char *entity);             /* 1 granted, -1 denied, 0 neither */
 void conf_set_filters(struct confs *cs, struct conf *c, char *text);   /* takes text */
+void conf_set_recording(struct confs *cs, struct conf *c, bool on);
 void conf_set_locked(struct confs *cs, struct conf *c, bool locked);
 void conf_set_mcu(struct confs *cs, struct conf *c, enum conf_session s, enum conf_mcu_state st, const char *node,
 		  const char *instance);

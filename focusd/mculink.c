@@ -311,6 +311,8 @@ int mculink_add_conference(struct app *a, struct conf *c, enum conf_session s, c
 	xmlw_end(&w);
 	xmlw_start(&w, "ci:conference-state");
 	xmlw_leaf(&w, "ci:locked", c->locked ? "true" : "false");
+	if (c->recording && s == SESSION_AV)
+		xmlw_leaf(&w, "oc:recording", "true");
 	xmlw_end(&w);
 	xmlw_start(&w, "msci:conference-view");
 	xmlw_start(&w, "msci:entity-view");
@@ -499,8 +501,8 @@ void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const
 			set_role(a, c, s, u, by);
 }
 
-static int simple(struct app *a, struct conf *c, enum conf_session s, const char *command, const char *locked, mculink_cb *cb,
-		  void *arg)
+static int simple(struct app *a, struct conf *c, enum conf_session s, const char *command, const char *leaf, const char *value,
+		  mculink_cb *cb, void *arg)
 {
 	struct c3p_keys keys;
 	struct xmlw w;
@@ -512,7 +514,8 @@ static int simple(struct app *a, struct conf *c, enum conf_session s, const char
 	xmlw_start(&w, command);
 	xmlw_attr(&w, "mscp:mcuUri", c->mcu[s].uri);
 	c3p_write_keys(&w, "conferenceKeys", &keys);
-	xmlw_leaf(&w, "locked", locked);
+	if (leaf)
+		xmlw_leaf(&w, leaf, value);
 	xmlw_end(&w);
 	return send(k, &w, cb, arg);
 }
@@ -521,7 +524,44 @@ void mculink_set_locked(struct app *a, struct conf *c, bool locked)
 {
 	FOR_EACH_MCU_TYPE(s)
 		if (c->mcu[s].state == CONF_MCU_READY)
-			simple(a, c, s, "modifyConferenceLock", locked ? "true" : "false", NULL, NULL);
+			simple(a, c, s, "modifyConferenceLock", "locked", locked ? "true" : "false", NULL, NULL);
+}
+
+struct recording { struct app *app; char *key; uint32_t epoch; bool on; };
+
+static void on_recording_destroy(void *arg)
+{
+	mem_deref(((struct recording *)arg)->key);
+}
+
+static void on_recording(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct recording *r = arg;
+	struct conf *c = conf_find_key(&r->app->confs, r->key);
+
+	(void)resp;
+	if (err == -EPROTO && r->on && c && c->epoch == r->epoch && c->recording) {
+		log_warn(conf, "%s: not recorded: %s", c->key, reason);
+		conf_set_recording(&r->app->confs, c, false);
+	}
+	mem_deref(r);
+}
+
+void mculink_set_recording(struct app *a, struct conf *c, bool on)
+{
+	struct recording *r;
+
+	if (c->mcu[SESSION_AV].state != CONF_MCU_READY)
+		return;                          /* the one that takes it hears of it with addConference */
+	r = mem_zalloc(sizeof(*r), on_recording_destroy);
+	if (!r)
+		return;
+	r->app   = a;
+	r->key   = mem_ref(c->key);
+	r->epoch = c->epoch;
+	r->on    = on;
+	if (simple(a, c, SESSION_AV, "oc:record", "oc:recording", on ? "true" : "false", on_recording, r))
+		mem_deref(r);
 }
 
 void mculink_set_filters(struct app *a, struct conf *c)
@@ -555,10 +595,10 @@ void mculink_set_filters(struct app *a, struct conf *c)
 
 int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s)
 {
-	return simple(a, c, s, "deleteConference", NULL, NULL, NULL);
+	return simple(a, c, s, "deleteConference", NULL, NULL, NULL, NULL);
 }
 
 int mculink_get_conference(struct app *a, struct conf *c, enum conf_session s, mculink_cb *cb, void *arg)
 {
-	return simple(a, c, s, "getConference", NULL, cb, arg);
+	return simple(a, c, s, "getConference", NULL, NULL, cb, arg);
 }

@@ -137,12 +137,31 @@ static void drop_unmentioned(struct app *a, struct conf *c, enum conf_session s,
 			life_leg_gone(a, e);
 }
 
+static const struct xml_node *recording_in(const struct xml_node *info)
+{
+	return xml_child(xml_child(info, NULL, "conference-state"), C3P_NS_OC, "recording");
+}
+
+/* The MCU could not go on. A new order of ours may have crossed it: that is taken back, too. */
+static void apply_recording(struct app *a, struct conf *c, const struct xml_node *n)
+{
+	const char *reason = xml_attr(n, NULL, "reason");
+
+	if (!c->recording || !reason || !cstr_eq(xml_text(n), "false"))
+		return;
+	log_warn(conf, "%s: the recording ended: %.200s", c->key, reason);
+	conf_set_recording(&a->confs, c, false);
+	mculink_set_recording(a, c, false);
+}
+
 void mcunews_apply(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *info)
 {
 	const struct xml_node *users = xml_child(info, NULL, "users");
 	struct c3p_endpoint ep;
 	struct c3p_user cu;
 
+	if (s == SESSION_AV)
+		apply_recording(a, c, recording_in(info));
 	for (const struct xml_node *u = xml_child(users, NULL, "user"); u; u = xml_next(u, NULL, "user")) {
 		if (c3p_user_decode(&cu, u))
 			continue;
@@ -191,6 +210,8 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 			mcunews_apply(y->app, c, y->session, info);
 			if (y->session == SESSION_AV && c->filters)
 				mculink_set_filters(y->app, c);  /* committed, but perhaps never sent */
+			if (y->session == SESSION_AV && cstr_eq(xml_text(recording_in(info)), "true") != c->recording)
+				mculink_set_recording(y->app, c, c->recording);
 		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
 			mcunews_lost(y->app, c, y->session);
 		}                                /* else: still stale, the sweep asks again */

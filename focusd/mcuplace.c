@@ -30,6 +30,7 @@ struct placement {
 	unsigned          tries, reads;
 	uint32_t          epoch;
 	char             *filters;       /* those that addConference carried */
+	bool              recording;     /* likewise */
 };
 
 static void on_placement_destroy(void *arg)
@@ -84,6 +85,8 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 		conf_set_mcu(&p->app->confs, c, p->session, CONF_MCU_READY, p->node, p->instance);
 		if (p->session == SESSION_AV && p->filters != c->filters)
 			mculink_set_filters(p->app, c);          /* changed meanwhile */
+		if (p->session == SESSION_AV && p->recording != c->recording)
+			mculink_set_recording(p->app, c, c->recording);
 		wake(p->key, p->session, p->epoch, 0, "");
 		mem_deref(p);
 	} else {
@@ -108,6 +111,7 @@ static int remember(struct placement *p, const struct conf *c, const struct mcu 
 		return -ENOMEM;
 	mem_deref(p->filters);
 	p->filters = mem_ref(c->filters);
+	p->recording = c->recording;
 	mem_deref(p->tried);
 	p->tried = tried;
 	return cstr_set(&p->node, m->id) | cstr_set(&p->instance, m->instance);

@@ -60,7 +60,7 @@ static void put_conf(struct app *a, const struct conf *c)
 		SV_STR(c->invited), SV_STR(c->types), SV_INT(c->record_version), SV_INT(c->updated_s), SV_INT(c->activated_s),
 		SV_INT(c->active), SV_INT(c->locked), SV_INT(c->had_auth), SV_INT(c->epoch), SV_INT(c->version),
 		SV_INT(c->end_at_ms), SV_STR(mcus), SV_INT(c->policy_now),
-		SV_STR(c->access), SV_STR(c->filters), SV_STR(c->number),
+		SV_STR(c->access), SV_STR(c->filters), SV_STR(c->number), SV_INT(c->recording),
 	};
 
 	store_put(a->store, STORE_CONF, c->dirt.id, v, N(v));
@@ -222,6 +222,7 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	c->active         = v[15].i;
 	c->locked         = v[16].i;
 	c->had_auth       = v[17].i;
+	c->recording      = v[26].is_int && v[26].i;
 	c->epoch          = (uint32_t)v[18].i;
 	c->version        = (uint32_t)v[19].i;
 	c->end_at_ms      = v[20].i;

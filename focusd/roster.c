@@ -64,6 +64,8 @@ static void write_state(struct xmlw *w, bool dflt, const struct conf *c)
 	xmlw_leaf(w, CI(dflt, "user-count"), n);
 	xmlw_leaf(w, CI(dflt, "active"), c->active ? "true" : "false");
 	xmlw_leaf(w, CI(dflt, "locked"), c->locked ? "true" : "false");
+	if (c->recording)
+		xmlw_leaf(w, "oc:recording", "true");
 	xmlw_end(w);
 }
 

@@ -19,7 +19,7 @@ static const struct { const char *name, *cols; } tables[STORE_NTABLES] = {
 	[STORE_CONF] = { "conf",
 		"organizer,domain,conf_id,name,subject,display,policy,expiry_s,pin,trunk_ok,invited,types,record_version,"
 		"updated_s,activated_s,active,locked,had_auth,epoch,version,end_at_ms,mcus,policy_now,access,filters,"
-		"number" },
+		"number,recording" },
 	[STORE_USER] = { "user", "conf,entity,caller,display,role,auth" },
 	[STORE_ENDPOINT] = { "endpoint",
 		"user,entity,session,status,joined,instance,call_id,local_tag,remote_tag,local_uri,remote_uri,remote_target,"

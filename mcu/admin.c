@@ -16,6 +16,7 @@
 #include "mcu/app.h"
 #include "mcu/callrec.h"
 #include "mcu/factory.h"
+#include "mcu/recording.h"
 #include "mcu/uas.h"
 
 static void reply(struct jsonsock_req *rq, json_t *ans)
@@ -43,10 +44,10 @@ static const char *field(const json_t *q, const char *name)
 
 static json_t *conf_json(const struct conf *c)
 {
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:I}", "id", c->id, "type", c->set->kind->name, "focus",
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:i,s:b,s:s*,s:I}", "id", c->id, "type", c->set->kind->name, "focus",
 			 c->focus_uri, "uri", c->mcu_uri, "subject", c->subject, "epoch", (json_int_t)c->epoch,
 			 "users", (int)HASH_COUNT(c->users), "legs",
-			 (int)c->nlegs, "locked", c->locked, "notified", (json_int_t)report_version(c->report));
+			 (int)c->nlegs, "locked", c->locked, "recording", recording_path(c), "notified", (json_int_t)report_version(c->report));
 }
 
 static json_t *on_list(struct app *a, struct jsonsock_req *rq, const json_t *q)

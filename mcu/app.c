@@ -23,6 +23,7 @@
 #include "mcu/factory.h"
 #include "mcu/notify.h"
 #include "mcu/prompts.h"
+#include "mcu/recording.h"
 #include "mcu/records.h"
 #include "mcu/uas.h"
 
@@ -341,6 +342,7 @@ void app_stop(struct app *a)
 	a->uas       = mem_deref(a->uas);
 	dialouts_stop(a);
 	services_stop(a);
+	recordings_stop(a);                      /* before the media engine: it closes them */
 	a->focus     = mem_deref(a->focus);
 	a->old_focus = mem_deref(a->old_focus);
 	a->sip       = mem_deref(a->sip);

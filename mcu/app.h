@@ -37,6 +37,7 @@ struct app {
 	struct prompts    *prompts;
 	struct records    *records;             /* of calls that have ended */
 	struct keys        keys;                /* commands of callers */
+	LIST_HEAD(, recording) recordings;      /* recording.c */
 	LIST_HEAD(, dialout) dialouts;          /* dialout.h */
 	struct jsonsock   *admin;
 	struct tmr         sweep, stop;

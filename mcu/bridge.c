@@ -67,6 +67,37 @@ static void company(struct conf *c)
 		}
 }
 
+/* --- recorded */
+
+/* Who does not know yet is told, unless all hear it at once. */
+static void tell_recorded(struct conf *c, bool say_it)
+{
+	struct leg *l;
+
+	for (struct user *u = c->users; u; u = u->hh.next)
+		TAILQ_FOREACH(l, &u->legs, te) {
+			if (l->record_told || l->state != LEG_CONNECTED || !l->call)
+				continue;
+			l->record_told = true;
+			if (say_it)
+				say(l->call, 0, PROMPT_RECORDING_ON);
+		}
+}
+
+void bridge_recorded(struct conf *c, struct app *a)
+{
+	struct clip *clip = prompts_clip(a->prompts, c->recording ? PROMPT_RECORDING_ON : PROMPT_RECORDING_OFF);
+	struct leg *l;
+
+	for (struct user *u = c->users; u; u = u->hh.next)
+		TAILQ_FOREACH(l, &u->legs, te)
+			l->record_told = false;
+	if (c->recording)
+		tell_recorded(c, false);
+	if (c->room && clip && mroom_play(c->room, 0, &clip, 1))
+		log_warn(media, "conference %s: no memory for an announcement", c->id);
+}
+
 void bridge_changed(struct conf *c)
 {
 	struct leg *l = NULL;
@@ -74,6 +105,8 @@ void bridge_changed(struct conf *c)
 
 	if (!c->room || c->attendant)
 		return;
+	if (c->recording)
+		tell_recorded(c, true);
 	n = connected(c, &l);
 	if (n == 1)
 		entertain(c, l);
@@ -158,28 +191,31 @@ static void on_count(struct call *c)
 	prompts_say(c->uas->app->prompts, c->media, PLAY_NOW, ids, n);
 }
 
-/* The focus has changed the lock: its command to this server tells everybody (bridge_locked()). */
-static void on_lock_answer(int err, const char *reason, void *arg)
+/* The focus has changed it: its command to this server tells everybody (bridge_locked(), bridge_recorded()). */
+static void on_asked(int err, const char *reason, void *arg)
 {
 	struct call *c = arg;
 
-	trace_add(call_id(c), "lock by key: %s", !err ? "done" : err == -EPROTO ? reason : strerror(-err));
+	trace_add(call_id(c), "command by key: %s", !err ? "done" : err == -EPROTO ? reason : strerror(-err));
 	if (err)
 		say(c, PLAY_NOW, PROMPT_NOT_NOW);
 	c->ask = mem_deref(c->ask);
 }
 
-static void on_lock(struct call *c)
+static void ask(struct call *c, const char *command, const char *what, bool on)
 {
 	const struct leg *l = c->leg;
 	const char *role = l->role ? l->role : l->user->role;
-	const char *const leaves[] = { "locked", l->user->conf->locked ? "false" : "true", NULL };
+	const char *const leaves[] = { what, on ? "true" : "false", NULL };
 
 	if (c->ask)
 		return;
-	if (!cstr_ieq(role, "presenter") || ask_focus(&c->ask, c->uas->app, l, "modifyConferenceLock", leaves, on_lock_answer, c))
+	if (!cstr_ieq(role, "presenter") || ask_focus(&c->ask, c->uas->app, l, command, leaves, on_asked, c))
 		say(c, PLAY_NOW, PROMPT_NOT_NOW);
 }
+
+static void on_lock(struct call *c) { ask(c, "modifyConferenceLock", "locked", !c->leg->user->conf->locked); }
+static void on_record(struct call *c) { ask(c, "oc:record", "oc:recording", !c->leg->user->conf->recording); }
 
 static void on_help(struct call *c);
 
@@ -190,6 +226,7 @@ static const struct { void (*run)(struct call *c); enum prompt help; bool presen
 	[KEY_QUIETER] = { on_quieter, PROMPT_HELP_QUIETER, false },
 	[KEY_COUNT]   = { on_count,   PROMPT_HELP_COUNT,   false },
 	[KEY_LOCK]    = { on_lock,    PROMPT_HELP_LOCK,    true },
+	[KEY_RECORD]  = { on_record,  PROMPT_HELP_RECORD,  true },
 	[KEY_HELP]    = { on_help,    PROMPT_HELP_HELP,    false },
 };
 

@@ -14,6 +14,7 @@ void bridge_digit(struct call *c, char key);
 void bridge_muted(struct call *c);                     /* its own filter changed: he is told */
 void bridge_changed(struct conf *c);                   /* somebody came or went */
 void bridge_locked(struct conf *c, struct app *a);     /* locked or opened: all are told */
+void bridge_recorded(struct conf *c, struct app *a);   /* its recording began or ended: all are told */
 void bridge_chimes(struct conf *c, struct app *a);     /* the recordings for coming and going */
 
 #endif

@@ -13,6 +13,7 @@
 #include "mcu/factory.h"
 #include "mcu/infodoc.h"
 #include "mcu/notify.h"
+#include "mcu/recording.h"
 
 bool c3p_is_true(const char *s)
 {
@@ -95,6 +96,8 @@ static const char *on_add_conference(struct c3p_call *k)
 	if (err)
 		return err == -EBUSY || err == -ENOMEM ? "serverBusy" : "otherFailure";
 	bridge_chimes(k->conf, k->app);
+	if (c3p_is_true(c3p_text_of(xml_child(info, NULL, "conference-state"), "recording")))
+		recording_resume(k->conf, k->app);
 	factory_changed(k->svc->factory);
 	return NULL;
 }
@@ -125,6 +128,16 @@ static const char *on_lock(struct c3p_call *k)
 		bridge_locked(k->conf, k->app);
 	}
 	return NULL;
+}
+
+static const char *on_record(struct c3p_call *k)
+{
+	const char *v = c3p_text_of(k->rq->cmd, "recording");
+	int err = v ? recording_set(k->conf, k->app, c3p_is_true(v)) : 0;
+
+	if (!v)
+		return "requestMalformed";
+	return !err ? NULL : err == -ENOTSUP ? "notSupported" : err == -ENOSPC ? "diskFull" : "recordingFailed";
 }
 
 static const char *on_announcements(struct c3p_call *k)
@@ -269,6 +282,7 @@ static const struct c3p_cmd cmds[] = {
 	{ "deleteConference",             on_delete_conference, NEEDS_CONF,    NULL },
 	{ "getConference",                on_nothing,           NEEDS_CONF,    write_info },
 	{ "modifyConferenceLock",         on_lock,              NEEDS_CONF,    NULL },
+	{ "record",                       on_record,            NEEDS_CONF,    NULL },
 	{ "modifyConferenceAnnouncements", on_announcements,    NEEDS_CONF,    NULL },
 	{ "addUser",                      on_add_user,          NEEDS_CONF,    NULL },
 	{ "deleteUser",                   on_delete_user,       NEEDS_USER,    NULL },

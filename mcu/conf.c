@@ -74,6 +74,7 @@ static void conf_destructor(void *arg)
 {
 	struct conf *c = arg;
 
+	mem_deref(c->recording);
 	mem_deref(c->notifier);
 	mem_deref(c->room);
 	mem_deref(c->chat);
@@ -182,6 +183,7 @@ void conf_end(struct conf *c, enum leg_end why)
 	HASH_ITER(hh, c->users, u, next)
 		conf_user_end(u, why);
 	c->set = NULL;
+	c->recording = mem_deref(c->recording);
 	log_info(conf, "conference %s: %s ended: %s", c->id, s->kind->name, leg_end_text(why));
 	mem_deref(c);
 }

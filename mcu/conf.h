@@ -68,6 +68,8 @@ struct conf {
 	struct chat_room *chat;              /* chat, else NULL */
 	struct rule     *rules[CONF_RULES];  /* rules.c; NULL: none */
 	struct report   *report;
+	void            *recording;          /* of recording.c, reference; NULL: none runs */
+	const char      *unrecorded;         /* why the last one ended by itself, until the focus has said something else */
 	void            *notifier;           /* of notify.c, reference */
 	struct user     *users;              /* by entity */
 	UT_hash_handle   hh;

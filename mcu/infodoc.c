@@ -88,6 +88,8 @@ static bool on_item(const struct report_item *it, void *arg)
 	struct leg *l;
 	struct c3p_endpoint e = { .entity = it->endpoint, .session_type = wr->c->set->kind->name, .state = "deleted" };
 
+	if (!*it->user)                              /* of the conference, see recorded() */
+		return true;
 	if (wr->w->b->l > INFODOC_MAX_BYTES)
 		return false;
 	u = conf_user(wr->c, it->user);
@@ -97,6 +99,20 @@ static bool on_item(const struct report_item *it, void *arg)
 	to_user(wr, it->user);
 	c3p_endpoint_encode(wr->w, false, &e);
 	return true;
+}
+
+/* Whether it is recorded, as far as that is not what the focus has asked for or may not know. */
+static void recorded(struct xmlw *w, const struct conf *c)
+{
+	if (!c->recording && !c->unrecorded)
+		return;
+	xmlw_start(w, "ci:conference-state");
+	xmlw_start(w, "oc:recording");
+	if (c->unrecorded)
+		xmlw_attr(w, "reason", c->unrecorded);
+	xmlw_text(w, c->recording ? "true" : "false");
+	xmlw_end(w);
+	xmlw_end(w);
 }
 
 static void info_open(struct xmlw *w, const struct conf *c, uint64_t version, const char *state)
@@ -124,6 +140,8 @@ int infodoc_notify(struct buf *b, struct conf *c)
 	wr.w = &w;
 	xmlw_start(&w, "oc:notify");
 	info_open(&w, c, version, "partial");
+	if (c->unrecorded)
+		recorded(&w, c);
 	xmlw_start(&w, "ci:users");
 	xmlw_attr(&w, "state", "partial");
 	report_take(c->report, INFODOC_MAX_ITEMS, on_item, &wr);
@@ -208,6 +226,7 @@ void infodoc_full(struct xmlw *w, struct conf *c)
 	struct user *u;
 
 	info_open(w, c, report_version(c->report), state);
+	recorded(w, c);
 	xmlw_start(w, "ci:users");
 	xmlw_attr(w, "state", state);
 	for (u = c->users; u; u = u->hh.next)

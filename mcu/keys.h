@@ -16,6 +16,7 @@
 	X(QUIETER, quieter, "*7", "Keys that turn it down; empty: none") \
 	X(COUNT, count, "*2", "Keys that tell how many participants there are; empty: none") \
 	X(LOCK, lock, "*9", "Keys by which presenters lock and open the conference; empty: none") \
+	X(RECORD, record, "*3", "Keys by which presenters start and stop the recording; empty: none") \
 	X(HELP, help, "*0", "Keys that tell all of these; empty: none")
 enum key_cmd {
 	KEY_NONE,

@@ -68,6 +68,7 @@ struct leg {
 	struct keys_in keys;                 /* bridge.h: what he has pressed */
 	int8_t       volume_db;              /* of what he hears */
 	bool         hand, alone;            /* his hand is up; he hears music */
+	bool         record_told;            /* he knows that he is recorded */
 	const struct leg_ops *ops;
 	void        *call;
 	TAILQ_ENTRY(leg) te;                 /* of its user */

@@ -23,6 +23,7 @@ int main(int argc, char *argv[])
 	}
 	app.cfg_file = o.file;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);                /* a recording that may not grow ends, not the process */
 	opts_raise_nofile();
 	rc = app_start(&app, why, sizeof(why));
 	if (rc)

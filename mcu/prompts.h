@@ -20,7 +20,7 @@
 	X(COUNT_BEFORE, "count-before", 0, 0) X(COUNT_AFTER, "count-after", 0, 0) \
 	X(HELP_MUTE, "help-mute", 0, 0) X(HELP_HAND, "help-hand", 0, 0) X(HELP_LOUDER, "help-louder", 0, 0) \
 	X(HELP_QUIETER, "help-quieter", 0, 0) X(HELP_COUNT, "help-count", 0, 0) X(HELP_LOCK, "help-lock", 0, 0) \
-	X(HELP_HELP, "help-help", 0, 0) \
+	X(HELP_RECORD, "help-record", 0, 0) X(HELP_HELP, "help-help", 0, 0) \
 	X(ENTER_NUMBER, "enter-number", 620, 400) X(ENTER_PIN, "enter-pin", 820, 400) X(WRONG_PIN, "wrong-pin", 250, 800) \
 	X(NO_ACCESS, "no-access", 250, 800) X(BUSY, "busy", 480, 600) X(WAIT, "wait", 620, 100) X(GOODBYE, "goodbye", 300, 400) \
 	X(RECORDING_ON, "recording-on", 1400, 300) X(RECORDING_OFF, "recording-off", 1400, 150) \

@@ -56,6 +56,12 @@ const struct cfg_key settings_keys[] = {
 	CFG_STR("prompts", "dir", S, prompts_dir, "",
 		"Own recordings, LANGUAGE/NAME.wav or NAME.wav, before those installed; empty: none"),
 	CFG_BOOL("prompts", "music", S, music, "yes", "Who is alone in a conference hears so, and music"),
+	CFG_STR("recording", "path", S, recording_path, "recordings", "Directory of recordings, made when it is needed; empty: no recordings"),
+	CFG_STR("recording", "format", S, recording_format, "opus", "opus (in Ogg) or wav (5.5 MiB a minute)"),
+	CFG_INT("recording", "bitrate", S, recording_bitrate, "32000", 6000, 256000, "Of Opus, bit/s"),
+	CFG_INT("recording", "limit_min", S, recording_limit, "720", 1, 100000, "Longest recording, minutes"),
+	CFG_INT("recording", "min_free_mb", S, recording_free, "500", 0, 100000000,
+		"A recording ends when the file system has less left, MiB"),
 #define X(id, name, dflt, text) CFG_STR("keys", #name, S, key_##name, dflt, text),
 	KEY_CMDS(X)
 #undef X
@@ -261,6 +267,10 @@ unsigned settings_check(const void *cfg, const char *file)
 	}
 	if (!cstr_ieq(s->codec_order, "ours") && !cstr_ieq(s->codec_order, "offerer")) {
 		opts_fault(file, "media", "codec_order", "'%s' is neither offerer nor ours", s->codec_order);
+		faults++;
+	}
+	if (!cstr_ieq(s->recording_format, "opus") && !cstr_ieq(s->recording_format, "wav")) {
+		opts_fault(file, "recording", "format", "'%s' is neither opus nor wav", s->recording_format);
 		faults++;
 	}
 	if (opts_log_levels(s->log_level)) {

@@ -17,6 +17,8 @@ struct settings {
 	long  conferences, users, session_s, min_se_s, ring_s, unacknowledged;
 	long  chat_bytes, chat_queue, chat_rate, chat_burst, chat_probe_s;
 	bool  tones, music, agc, denoise, comfort_noise, chat_report_all;
+	char *recording_path, *recording_format;
+	long  recording_bitrate, recording_limit, recording_free;
 	char *prompts_language, *prompts_dir, *records_path;
 #define X(id, name, dflt, text) char *key_##name;
 	KEY_CMDS(X)

@@ -47,6 +47,8 @@ def _parser():
     add("remove", "end a conference and delete its record", "conf")
     p = add("lock", "admit nobody new", "conf")
     p.add_argument("--off", action="store_true", help="admit again")
+    p = add("record", "record its audio, told to everybody in it", "conf")
+    p.add_argument("state", choices=("on", "off"))
     p = add("mute", "the conference no longer hears this user", "conf", "user")
     p.add_argument("--off", action="store_true", help="hear him again")
     p = add("volume", "how loud a user is, and how loud the others are to him; until he leaves", "conf", "user")
@@ -72,6 +74,8 @@ def _request(a):
         return {"name": a.name, "organizer": a.organizer, "policy": a.policy, "pin": a.pin, "trunk": not a.no_trunk}
     if a.cmd == "lock":
         return {"conf": a.conf, "locked": not a.off}
+    if a.cmd == "record":
+        return {"conf": a.conf, "on": a.state == "on"}
     if a.cmd == "mute":
         return {"conf": a.conf, "user": a.user, "muted": not a.off}
     if a.cmd == "drain":
@@ -94,7 +98,7 @@ def _table(rows, head):
 
 
 def _flags(c):
-    return ",".join(f for f in ("active", "locked", "pin", "trunk") if c.get(f)) or "-"
+    return ",".join(f for f in ("active", "locked", "recording", "pin", "trunk") if c.get(f)) or "-"
 
 
 def _print_list(ans):

@@ -152,6 +152,7 @@ def mcu_conf(lay):
     return ini({"mcu": {"node": "mcu-1", "domain": lay.domain}, "edge": {"addresses": lay.at("peer")},
                 "factory": {"urls": f"https://{lay.at('focus_http')}/LiveServer/MCUFactory/"},
                 "media": {"ip": lay.bind, "port_min": low, "port_max": high},
+                "recording": {"path": lay.path("recordings")},
                 "prompts": {"language": "" if lay.conf["prompts"] == "none" else lay.conf["prompts"], "dir": lay.path("etc", "prompts")},
                 **_common(lay, "mcu-1", "mcu_sip", "mcu_http", "mcu_metrics", "mcu.sock")})
 

@@ -42,7 +42,7 @@ static void each_default_sequence_is_its_command_and_none_clashes(void **st)
 
 	(void)st;
 	assert_int_equal(keys_clash(&k), KEY_NONE);
-	assert_string_equal(pressed(&k, &in, "*6*5*8*7*2*9*0", &now), "mute hand louder quieter count lock help ");
+	assert_string_equal(pressed(&k, &in, "*6*5*8*7*2*9*3*0", &now), "mute hand louder quieter count lock record help ");
 }
 
 static void keys_that_are_no_command_ask_for_nothing(void **st)
