@@ -13,11 +13,13 @@
 
 #define HZ        8000u
 #define FRAME_MAX 960u
+#define SILENT    5u                   /* ticks of silence after which the detector has forgotten all */
 
 struct dtmf {
 	dtmf_rx_state_t *rx;
 	struct resample *rs;             /* NULL: it comes at 8 kHz */
 	uint32_t         rate;
+	unsigned         silent;         /* ticks */
 	dtmf_key_cb     *cb;
 	void            *arg;
 };
@@ -68,6 +70,9 @@ void dtmf_feed(struct dtmf *d, const int16_t *pcm, size_t n)
 	int got = (int)n;
 
 	if (n > FRAME_MAX)
+		return;
+	d->silent = pcm ? 0 : d->silent < SILENT ? d->silent + 1 : SILENT;
+	if (d->silent == SILENT)
 		return;
 	if (!pcm)
 		pcm = silence;

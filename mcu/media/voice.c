@@ -16,6 +16,7 @@
 
 #define TRIM_MS      300u
 #define VOICED_MS     1500u    /* so long after the last vowel loud sound still counts as speech */
+#define KEY_DBOV     (-50)
 #define FLOOR_CAP    (-46)     /* what never pauses is not taken for noise when above this + VAD_FLOOR_DB */
 
 static uint32_t squares[2][256];          /* PCMU, PCMA: sample squared, by payload byte */
@@ -62,12 +63,18 @@ int voice_level(const struct wleg *l)
 	return vad_level(&l->vad);
 }
 
+/* Keys in the sound are louder than this, whatever the level of the noise around them. */
+static bool may_be_key(const struct wleg *l, int level)
+{
+	return l->inband && (level == JBUF_NO_LEVEL || level > KEY_DBOV);
+}
+
 /* Must the packet be decoded? Its level, when known, decides against the gate and last tick's weakest candidate. */
 bool voice_wanted(const struct wleg *l, int level)
 {
 	const struct wroom *r = l->room;
 
-	if (l->in_mix || l->inband || l->held || (l->voice && !mix_gain_silent(&l->voice->gain)))
+	if (l->in_mix || may_be_key(l, level) || l->held || (l->voice && !mix_gain_silent(&l->voice->gain)))
 		return true;
 	if (l->want_in_mute)
 		return false;
@@ -81,7 +88,7 @@ bool voice_wanted(const struct wleg *l, int level)
 /* Will nobody hear it? Then a packet need not be kept. Who is loud already may be mixed before it plays. */
 bool voice_unheard(const struct wleg *l, int level)
 {
-	return level != JBUF_NO_LEVEL && level <= gate(l) && !l->loud && !l->in_mix && !l->voice && !l->inband;
+	return level != JBUF_NO_LEVEL && level <= gate(l) && !l->loud && !l->in_mix && !l->voice && !may_be_key(l, level);
 }
 
 static void consume(struct wleg *l)
