@@ -71,9 +71,10 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 	struct placement *p = arg;
 	struct conf *c = conf_find_key(&p->app->confs, p->key);
 	const struct mcu *m = factory_find(p->app, p->node);
+	bool exists = err == -EPROTO && cstr_eq(reason, "conferenceExists");
 
 	(void)resp;
-	if (err == -EPROTO && cstr_eq(reason, "conferenceExists"))
+	if (exists)
 		err = 0;
 	if (!c || !c->active || c->epoch != p->epoch) {
 		wake(p->key, p->session, p->epoch, -ENOENT, "conferenceDoesntExist");
@@ -85,7 +86,7 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 		conf_set_mcu(&p->app->confs, c, p->session, CONF_MCU_READY, p->node, p->instance);
 		if (p->session == SESSION_AV && p->filters != c->filters)
 			mculink_set_filters(p->app, c);          /* changed meanwhile */
-		if (p->session == SESSION_AV && p->recording != c->recording)
+		if (p->session == SESSION_AV && (exists || p->recording != c->recording))    /* it may have missed an order */
 			mculink_set_recording(p->app, c, c->recording);
 		wake(p->key, p->session, p->epoch, 0, "");
 		mem_deref(p);

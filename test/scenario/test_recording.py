@@ -252,6 +252,29 @@ def test_where_nothing_can_be_written_nobody_is_told_that_it_is_recorded(stack, 
         os.rename(d + ".away", d) if os.path.isdir(d + ".away") else None
 
 
+def test_an_mcu_that_missed_the_order_hears_it_with_the_next_call(stack, room):
+    focus, alice, bob = room
+    os.kill(stack.pid("mcu"), signal.SIGSTOP)
+    try:
+        record(stack, focus, "on")
+        alice.wait("shown", lambda: shown(alice))
+        stack.wait("it is given up", lambda: not stack.metrics("focusd")["conclave_factory_mcus"], 12)
+        time.sleep(2)
+    finally:
+        os.kill(stack.pid("mcu"), signal.SIGCONT)
+    stack.wait("it is back", lambda: stack.metrics("focusd")["conclave_factory_mcus"] >= 2, 12)
+    bob.audio.leg.stop()
+    bob.audio = None
+    stack.wait("bob is in again", lambda: again(bob, B), 15, 0.3)
+    stack.wait("a file", lambda: files(stack, focus), 8)
+    time.sleep(2.5)
+    assert shown(alice) and len(files(stack, focus)) == 1
+    rec = Recording(files(stack, focus)[0])
+    assert rtp.level_db(rec.at(rec.seconds - 1, rec.seconds), B, RATE) > -35
+    record(stack, focus, "off")
+    assert whole(stack, files(stack, focus)[0]).ended
+
+
 def test_the_same_as_wav(stack, room):
     focus, alice, bob = room
     conf = stack.dir / "etc" / "mcu.conf"
