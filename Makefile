@@ -159,8 +159,8 @@ $(BUILD)/interop/sipe_driver: $(wildcard test/interop/sipe/*.c) test/interop/sip
 interop: all $(BUILD)/interop/sipe_driver ## stock clients (pidgin-sipe) against a real group
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q -p no:cacheprovider test/interop
 
-# Two files at a time, each with a group of its own: they wait more than they work.
-SCENARIO_JOBS ?= 2
+# Three files at a time, each with a group of its own: they wait more than they work.
+SCENARIO_JOBS ?= 3
 scenario: all $(BUILD)/interop/nice_peer ## calls, rosters, faults against real groups
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) -m pytest -q -n $(SCENARIO_JOBS) --dist loadfile test/scenario
 
