@@ -45,7 +45,7 @@ def eventually(call, limit, what, wait=0.3):
             return call()
         except SipError as e:
             assert time.monotonic() - start < limit, f"{what}: a new caller still gets {e} after {limit} s"
-                time.sleep(wait)
+            time.sleep(wait)
 
 
 def joins_and_talks(stack, end, user="carol", tone=C):
