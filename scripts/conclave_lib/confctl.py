@@ -197,11 +197,11 @@ def _why(a):
 
 def _backup(a):
     """focusd writes the copy beside its database; here it goes where it is wanted, in one step and for its owner's eyes."""
-    ans = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "backup"}, timeout=600)
     target = os.path.abspath(a.file)
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise Problem(f"{target} is not a plain file and would be replaced by one; name a file")
+    ans = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "backup"}, timeout=600)
     try:
-        if os.path.isdir(target):
-            raise Problem(f"{target} is a directory; name a file")
         fd, tmp = tempfile.mkstemp(prefix=os.path.basename(target) + ".", dir=os.path.dirname(target))
         try:
             with os.fdopen(fd, "wb") as out, open(ans["path"], "rb") as f:

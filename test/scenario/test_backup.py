@@ -72,8 +72,10 @@ def test_copies_are_made_while_conferences_are_scheduled_and_each_is_whole(stack
 
 def test_what_cannot_be_written_is_said_and_leaves_nothing(stack, tmp_path):
     assert "No such file or directory" in backup(stack, tmp_path / "no" / "file", ok=False)
-    assert "is a directory" in backup(stack, tmp_path, ok=False)
-    assert list(tmp_path.iterdir()) == []
+    os.mkfifo(tmp_path / "fifo")                            # stands for a device: root would replace that too
+    for special in (tmp_path, tmp_path / "fifo"):
+        assert "not a plain file" in backup(stack, special, ok=False)
+    assert list(tmp_path.iterdir()) == [tmp_path / "fifo"]
     answer = json.loads(subprocess.run([REPO / "scripts" / "confctl", "--json", "--dir", str(stack.dir), "backup", str(tmp_path / "f")],
                                        capture_output=True, text=True, timeout=60).stdout)
     assert answer == {"ok": True, "path": str(tmp_path / "f")}
