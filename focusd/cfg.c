@@ -55,6 +55,8 @@ const struct cfg_key focusd_keys[] = {
 	I("notify", "min_s", sub_min_s, "60", 1, 86400, "Shortest subscription, seconds"),
 	I("notify", "max_s", sub_max_s, "43200", 60, 604800, "Longest subscription, seconds"),
 	I("notify", "pace_ms", pace_ms, "250", 0, 60000, "Milliseconds between two documents of a conference"),
+	I("notify", "rate", notify_rate, "4000", 1, 1000000,
+	  "Notifications a second of one conference: what a crowd does is gathered into fewer documents beyond that"),
 	I("notify", "max_bytes", doc_bytes, "196608", 4096, 250000, "Largest document in one message, bytes"),
 	I("notify", "max_bytes_udp", doc_udp_bytes, "8192", 1024, 60000, "The same for a subscriber on UDP"),
 	S("log", "level", log_level, "info", "error, warn, info or debug; or area=level separated by commas"),

@@ -20,7 +20,7 @@ struct focusd_cfg {
 	char *attendant_name;
 	long  attendant_wrong, attendant_pause_s;
 	long  grace_s, empty_s, focus_hold_s, pending_s, progress_s, probe_s, max_users, max_conferences, default_expiry_s;
-	long  sub_default_s, sub_min_s, sub_max_s, session_s, pace_ms, doc_bytes, doc_udp_bytes;
+	long  sub_default_s, sub_min_s, sub_max_s, session_s, pace_ms, notify_rate, doc_bytes, doc_udp_bytes;
 	char *mcu_types;
 	bool  anonymous_allowed, attendee_dialout, dialout_plain;
 };

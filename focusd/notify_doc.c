@@ -289,9 +289,11 @@ static bool publish(struct app *a, struct conf *c)
 	return true;
 }
 
+/* The pace, and for a crowd the time that its notifications need: else those of a storm queue up in the edge, and requests behind them. */
 static uint64_t due_in(const struct app *a, const struct conf *c)
 {
-	uint64_t now = ev_now_ms(a->loop), due = c->published_ms + (uint64_t)a->cfg.pace_ms;
+	uint64_t pace = (uint64_t)a->cfg.pace_ms, crowd = (uint64_t)c->nsubs * 1000 / (uint64_t)a->cfg.notify_rate;
+	uint64_t now = ev_now_ms(a->loop), due = c->published_ms + (pace > crowd ? pace : crowd);
 
 	return !c->published_ms || due <= now ? 0 : due - now;
 }

@@ -112,25 +112,53 @@ def run(out, quick):
     return {"profiles": results, "kib_per_participant": kib}
 
 
-# --- the largest room
-def capacity(out):
+# --- every shape, from ten participants to the most that are served well
+CODECS = (("PCMU", ["--codec", "pcmu"]), ("G.722", ["--codec", "g722"]), ("Opus", ["--codec", "opus", "--noise", "--level"]))
+SHAPES = [(f"{name} {keys}, {rooms}", [*options, *(["--srtp"] if keys == "SRTP" else [])], rooms != "one room")
+          for rooms in ("one room", "rooms of 10") for name, options in CODECS for keys in ("plain", "SRTP")]
+SIZES = (10, 100, 400)
+STEP = 150                               # the largest is known to so many
+
+
+def sized(options, tens, n):
+    return ["--legs", str(n), *options, *(["--rooms", str(n // 10)] if tens else [])]
+
+
+def largest(out, name, options, tens):
     """Doubles, then halves the step; a size that fails is tried twice. The load generator needs a core of its own."""
-    found = {}
-    print("\nLargest room of good quality, one media thread, SRTP, 3 talkers")
-    for name, options in (("PCMU, silence", []), ("Opus, noise, level", ["--codec", "opus", "--noise", "--level"])):
-        tries, low, high, n = [], 0, None, 400
-        while n <= 6000 and (high is None or high - low > 150) and len(tries) < 14:
-            r = one(out, "e", ["--legs", str(n), "--srtp", *options], 2, 3)
-            ok = good(r) and r["server"]["skipped_ticks"] == 0 and r["latency_ms"]["p99"] <= 60
-            if not ok and not tries[-1:] == [(n, False)]:
-                tries.append((n, False))
-                continue
-            tries.append((n, ok))
-            print(f"  {name}: {n} {'good' if ok else 'not good'}, {100 * r['cpu']:.0f} % of a core, the load generator "
-                  f"{100 * r['load_cpu']:.0f} %, loss {100 * r['loss']:.2f} %, {r['server']['skipped_ticks']} ticks left out, "
-                  f"p99 {r['latency_ms']['p99']:.1f} ms{', disturbed: the machine is too busy to tell' if r['busy'] else ''}")
-            low, high = (n, high) if ok else (low, n)
-            n = (low + high) // 2 if high else 2 * n
-        found[name] = {"largest": low, "tries": tries}
-        print(f"  {name}: {low}")
+    tries, low, high, n = [], 0, None, 400
+    while n <= 6000 and (high is None or high - low > STEP) and len(tries) < 14:
+        r = one(out, "e", sized(options, tens, n), 2, 3)
+        ok = good(r) and r["server"]["skipped_ticks"] == 0 and r["latency_ms"]["p99"] <= 60
+        again = not ok and (not tries or tries[-1]["n"] != n)
+        tries.append({"n": n, "good": ok, "run": r})
+        print(f"  {name}: {n} {'good' if ok else 'not good'}, {100 * r['cpu']:.0f} % of a core, the load generator "
+              f"{100 * r['load_cpu']:.0f} %, rate {r['rate_min']:.1f} to {r['rate_max']:.1f}, loss {100 * r['loss']:.2f} %, "
+              f"{r['server']['skipped_ticks']} ticks left out, p99 {r['latency_ms']['p99']:.1f} ms"
+              f"{', disturbed: the machine is too busy to tell' if r['busy'] else ''}", flush=True)
+        if again:
+            continue
+        low, high = (n, high) if ok else (low, n)
+        n = (low + high) // 20 * 10 if high else 2 * n
+    return low, tries
+
+
+def shape(out, name, options, tens):
+    found, cells = {"sizes": {}}, ""
+    for n in SIZES:
+        runs = {s: [one(out, s, sized(options, tens, n), 1.6, 2.4) for _ in range(RUNS)] for s in "fe"}
+        us = {s: median(runs[s], "us_per_participant") for s in runs}
+        found["sizes"][n] = {"runs": runs, "ratio": us["e"] / us["f"]}
+        cells += f" {us['f']:7.0f} {us['e']:7.0f} {us['e'] / us['f']:5.2f} |"
+    found["largest"], found["tries"] = largest(out, name, options, tens)
+    at = [t["run"] for t in found["tries"] if t["n"] == found["largest"] and t["good"]]
+    end = f"{found['largest']:6} at {100 * at[-1]['cpu']:.0f} % of a core" if at else "     -"
+    print(f"{name:<26}|{cells}{end}", flush=True)
     return found
+
+
+def capacity(out):
+    print("\nOne media thread, 3 talkers a room. Floor, engine: CPU microseconds per participant and second, and their ratio; then the\n"
+          "largest number that all are heard, none lost, p99 of added latency 60 ms\n"
+          f"{'':<26}|" + "".join(f"{n:>7} participants     |" for n in SIZES) + " largest")
+    return {name: shape(out, name, options, tens) for name, options, tens in SHAPES}

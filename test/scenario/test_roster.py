@@ -154,6 +154,33 @@ def test_a_document_that_is_too_large_for_an_answer_says_so_and_comes_in_parts(s
         stack.restart("focusd")
 
 
+def test_a_crowd_gets_what_happens_meanwhile_in_one_document(stack, end):
+    """[notify] rate: ten subscriptions at ten notifications a second, so a document a second."""
+    conf = stack.dir / "etc" / "focusd.conf"
+    saved = conf.read_text()
+    conf.write_text(saved + "\n[notify]\nrate = 10\n")
+    stack.restart("focusd")
+    try:
+        alice = end(c3p.Participant(stack.ua("alice"), stack.focus()))
+        came = []
+        for _ in range(9):
+            alice.ua.subscribe(alice.focus_uri, lambda doc: came.append(time.monotonic()))
+        time.sleep(2.5)
+        came.clear()
+        began = alice.roster.version
+        for i in range(8):
+            assert alice.focus.info(c3p.lock(alice.focus_uri, not i % 2)).code == "success"
+        alice.wait("unlocked, after all", lambda: alice.roster.version > began and not alice.roster.locked["conference"])
+        time.sleep(2.2)
+        assert alice.roster.version - began <= 3, "at once, and what was gathered a second later"
+        assert not alice.roster.locked["conference"]
+        gaps = [b - a for a, b in zip(came, came[1:]) if b - a > 0.3]
+        assert gaps and min(gaps) > 0.8, came
+    finally:
+        conf.write_text(saved)
+        stack.restart("focusd")
+
+
 @pytest.mark.conformance("T13")
 def test_a_newcomer_begins_at_the_present_version(stack, end):
     focus = stack.focus()

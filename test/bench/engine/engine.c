@@ -13,6 +13,7 @@
 #include "mcu/media/media_priv.h"
 #include "test/bench/floor/plan.h"
 
+static const enum mcodec codecs[PLAN_CODECS] = { MCODEC_PCMU, MCODEC_G722, MCODEC_OPUS };
 static struct plan plan;
 static struct ev_loop *loop;
 static struct media *media;
@@ -22,7 +23,7 @@ static struct mbox *mbox;
 
 static int add_leg(unsigned i, uint16_t *port)
 {
-	struct mleg_set s = { .codec = plan.codec == PLAN_OPUS ? MCODEC_OPUS : MCODEC_PCMU, .ptime_ms = 20, .send = true,
+	struct mleg_set s = { .codec = codecs[plan.codec], .ptime_ms = 20, .send = true,
 			      .recv = true, .rtcp_mux = true, .addr = "127.0.0.1", .suite = SRTP_AES_CM_128_HMAC_SHA1_80,
 			      .key_len = PLAN_KEY_LEN, .srtp = plan.srtp != 0, .cn_pt = 13 };
 	struct mroom *r = rooms[i / (plan.nlegs / plan.rooms)];
@@ -33,7 +34,7 @@ static int add_leg(unsigned i, uint16_t *port)
 	err = plan_read(0, &pl, sizeof(pl));
 	if (err)
 		return err;
-	s.pt_send = s.pt_recv = plan.codec == PLAN_OPUS ? PLAN_OPUS_PT : 0;
+	s.pt_send = s.pt_recv = plan_pt[plan.codec];
 	s.level_ext = plan.level ? PLAN_LEVEL_EXT : 0;
 	s.port = pl.port;
 	memcpy(s.key_in, pl.key_in, PLAN_KEY_LEN);

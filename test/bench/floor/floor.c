@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* floor.c - the reference for the cost of mixing: one thread, one room, and only what cannot be avoided
+/* floor.c - the reference for the cost of mixing: one thread, and only what cannot be avoided
  *
  * Once in 20 ms, for all: receive -> SRTP in -> decode who talks -> one sum -> one encoding for all listeners and one
  * per talker -> header, SRTP out -> send. No jitter buffer, no levels, no reports, no checks of who sends: talkers are
@@ -46,10 +46,12 @@ struct talker {
 static struct plan plan;
 static struct plan_stats st;
 static struct leg *legs;
-static struct talker talkers[TALKERS];
+static struct room { struct talker t[TALKERS]; struct codec_enc *shared; } *rooms;
+static unsigned per_room;
 static uint16_t by_port[65536];          /* leg + 1 */
 static int *socks;
 static unsigned nsocks;
+static const struct codec *const codecs[PLAN_CODECS] = { &codec_pcmu, &codec_g722, &codec_opus };
 static const struct codec *codec;
 static size_t frame;                     /* samples */
 static struct { uint8_t b[BATCH][PKT]; struct sockaddr_in a[BATCH]; struct iovec v[BATCH]; struct mmsghdr m[BATCH]; } rx, tx;
@@ -88,8 +90,8 @@ static void take(uint8_t *p, size_t n, uint16_t port)
 		return;
 	}
 	st.rx++;
-	if (i < plan.talkers)
-		decode(&talkers[i], p, n);
+	if (i % per_room < plan.talkers)
+		decode(&rooms[i / per_room].t[i % per_room], p, n);
 }
 
 static void receive(int fd)
@@ -129,7 +131,7 @@ static void put(unsigned slot, struct leg *l, const uint8_t *payload, size_t len
 	size_t n = 12 + 4 * ncsrc;
 
 	p[0] = (uint8_t)(0x80 | ncsrc);
-	p[1] = plan.codec == PLAN_OPUS ? PLAN_OPUS_PT : 0;
+	p[1] = plan_pt[plan.codec];
 	memcpy(p + 2, &seq, 2);
 	memcpy(p + 4, &ts, 4);
 	memcpy(p + 8, &l->ssrc, 4);
@@ -144,22 +146,18 @@ static void put(unsigned slot, struct leg *l, const uint8_t *payload, size_t len
 					      .msg_iovlen = 1 };
 }
 
-static void tick(void)
+static struct { uint8_t b[1280]; size_t len; uint32_t csrc[TALKERS]; unsigned n; } out[TALKERS + 1];
+
+static void mix(struct talker *talkers, struct codec_enc *shared)
 {
-	static struct { uint8_t b[1280]; size_t len; uint32_t csrc[TALKERS]; unsigned n; } out[TALKERS + 1];
-	static struct codec_enc *shared;
 	int32_t acc[FRAME], own[FRAME];
 	int16_t pcm[FRAME];
-	unsigned k = plan.talkers, n = 0;
+	unsigned k = plan.talkers;
 
-	for (unsigned s = 0; s < nsocks; s++)
-		receive(socks[s]);
 	mix_clear(acc, frame);
 	for (unsigned i = 0; i < k; i++)
 		if (talkers[i].n)
 			mix_add(acc, talkers[i].q[0], frame);
-	if (!shared && codec->enc_alloc(&shared, 0))
-		exit(1);
 	for (unsigned i = 0; i <= k; i++) {              /* the last one is all listeners' */
 		struct talker *t = i < k ? &talkers[i] : NULL;
 		int r;
@@ -178,9 +176,19 @@ static void tick(void)
 	for (unsigned i = 0; i < k; i++)
 		if (talkers[i].n)
 			memmove(talkers[i].q[0], talkers[i].q[1], --talkers[i].n * sizeof(talkers[i].q[0]));
-	for (unsigned i = 0; i < plan.nlegs; i++) {
-		unsigned o = i < k ? i : k, s = i / plan.per_socket;
+}
 
+static void tick(void)
+{
+	unsigned k = plan.talkers, n = 0;
+
+	for (unsigned s = 0; s < nsocks; s++)
+		receive(socks[s]);
+	for (unsigned i = 0; i < plan.nlegs; i++) {
+		unsigned at = i % per_room, o = at < k ? at : k, s = i / plan.per_socket;
+
+		if (!at)
+			mix(rooms[i / per_room].t, rooms[i / per_room].shared);
 		put(n++, &legs[i], out[o].b, out[o].len, out[o].csrc, out[o].n);
 		if (n == BATCH || i + 1 == plan.nlegs || (i + 1) / plan.per_socket != s) {
 			flush(socks[s], n);
@@ -206,20 +214,26 @@ static uint16_t open_socket(int *fd)
 static void read_plan(void)
 {
 	if (plan_read(0, &plan, sizeof(plan)) || plan.magic != PLAN_MAGIC || !plan.nlegs || plan.nlegs > 60000 ||
-	    plan.rooms != 1 || plan.talkers > TALKERS || plan.talkers > plan.nlegs || !plan.per_socket) {
+	    !plan.rooms || plan.nlegs % plan.rooms || plan.talkers > TALKERS || plan.talkers > plan.nlegs / plan.rooms || !plan.per_socket) {
 		fprintf(stderr, "floor: no usable plan on standard input\n");
 		exit(2);
 	}
-	codec = plan.codec == PLAN_OPUS ? &codec_opus : &codec_pcmu;
+	codec = codecs[plan.codec];
 	frame = codec->rate / 50;
 	legs = calloc(plan.nlegs, sizeof(*legs));
 	nsocks = (plan.nlegs + plan.per_socket - 1) / plan.per_socket;
 	socks = calloc(nsocks, sizeof(*socks));
-	if (!legs || !socks)
+	per_room = plan.nlegs / plan.rooms;
+	rooms = calloc(plan.rooms, sizeof(*rooms));
+	if (!legs || !socks || !rooms)
 		die("calloc");
-	for (unsigned i = 0; i < plan.talkers; i++)
-		if (codec->enc_alloc(&talkers[i].enc, 0) || codec->dec_alloc(&talkers[i].dec))
+	for (unsigned i = 0; i < plan.rooms; i++) {
+		if (codec->enc_alloc(&rooms[i].shared, 0))
 			exit(1);
+		for (unsigned k = 0; k < plan.talkers; k++)
+			if (codec->enc_alloc(&rooms[i].t[k].enc, 0) || codec->dec_alloc(&rooms[i].t[k].dec))
+				exit(1);
+	}
 }
 
 static void read_legs(void)

@@ -16,9 +16,8 @@
 
 #define PLAN_MAGIC     0x434e4250u
 #define PLAN_KEY_LEN   30u               /* AES_CM_128_HMAC_SHA1_80: key then salt */
-#define PLAN_OPUS_PT   96u
 #define PLAN_LEVEL_EXT 1u                /* id of RFC 6464 levels, where the plan has them */
-enum { PLAN_PCMU, PLAN_OPUS };
+enum plan_codec { PLAN_PCMU, PLAN_G722, PLAN_OPUS, PLAN_CODECS };
 
 struct plan {
 	uint32_t magic, nlegs, talkers, rooms, codec;
@@ -34,6 +33,8 @@ struct plan_leg {
 struct plan_stats {
 	uint64_t rx, tx, bad, encodes, decodes, late_ticks, skipped_ticks, tick_max_us;
 };
+
+static const uint8_t plan_pt[PLAN_CODECS] = { 0, 9, 96 };      /* RTP payload types */
 
 static inline int plan_io(int fd, void *p, size_t n, int out)
 {

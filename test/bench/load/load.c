@@ -18,6 +18,10 @@
 
 #define STEP_US 1000
 
+static const struct { const char *name; const struct codec *codec; } codecs[PLAN_CODECS] = {
+	[PLAN_PCMU] = { "pcmu", &codec_pcmu }, [PLAN_G722] = { "g722", &codec_g722 }, [PLAN_OPUS] = { "opus", &codec_opus },
+};
+
 struct server { pid_t pid; int in, out; clockid_t clock; };
 struct figures { double cpu_s, self_s, wall_s; long rss0_kb, rss1_kb; struct plan_stats st; };
 struct wishes { double warm_s, measure_s; unsigned sample; };
@@ -177,7 +181,7 @@ static void report(const struct load *l, const struct figures *f, const struct h
 		late += p->nlate;
 	}
 	printf("{\"legs\": %u, \"rooms\": %u, \"talkers\": %u, \"codec\": \"%s\", \"srtp\": %s, \"level\": %s, \"listeners\": \"%s\", ",
-	       n, l->plan.rooms, l->plan.talkers, l->plan.codec == PLAN_OPUS ? "opus" : "pcmu", l->plan.srtp ? "true" : "false",
+	       n, l->plan.rooms, l->plan.talkers, codecs[l->plan.codec].name, l->plan.srtp ? "true" : "false",
 	       l->plan.level ? "true" : "false", l->quiet == QUIET_NOISE ? "noise" : "silence");
 	printf("\"seconds\": %.3f, \"us_per_participant\": %.3f, \"cpu\": %.4f, \"load_cpu\": %.4f, ", f->wall_s,
 	       f->cpu_s * 1e6 / f->wall_s / n, f->cpu_s / f->wall_s, f->self_s / f->wall_s);
@@ -204,9 +208,20 @@ static const struct option options[] = {
 
 static void usage(void)
 {
-	fprintf(stderr, "load --legs N [--talkers K] [--rooms R] [--codec pcmu|opus] [--srtp] [--level] [--noise] [--warm S]\n"
+	fprintf(stderr, "load --legs N [--talkers K] [--rooms R] [--codec pcmu|g722|opus] [--srtp] [--level] [--noise] [--warm S]\n"
 		"     [--seconds S] [--sample LISTENERS] [--per-socket N] [--ports FIRST] [--workers N] -- SERVER\n");
 	exit(2);
+}
+
+static uint32_t codec_named(const char *name)
+{
+	uint32_t i = 0;
+
+	while (i < PLAN_CODECS && strcmp(name, codecs[i].name))
+		i++;
+	if (i == PLAN_CODECS)
+		usage();
+	return i;
 }
 
 static void parse(struct load *l, struct wishes *w, int argc, char *argv[])
@@ -215,7 +230,7 @@ static void parse(struct load *l, struct wishes *w, int argc, char *argv[])
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
-		case 'c': l->plan.codec = strcmp(optarg, "opus") ? PLAN_PCMU : PLAN_OPUS; break;
+		case 'c': l->plan.codec = codec_named(optarg); break;
 		case 's': l->plan.srtp = 1; break;
 		case 'n': l->plan.nlegs = (uint32_t)atoi(optarg); break;
 		case 'k': l->plan.talkers = (uint32_t)atoi(optarg); break;
@@ -253,7 +268,7 @@ int main(int argc, char *argv[])
 	rl.rlim_cur = rl.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &rl);
 	prctl(PR_SET_TIMERSLACK, 1000);
-	l.codec = l.plan.codec == PLAN_OPUS ? &codec_opus : &codec_pcmu;
+	l.codec = codecs[l.plan.codec].codec;
 	l.frame = l.codec->rate / 50;
 	l.peers = calloc(l.plan.nlegs, sizeof(*l.peers));
 	legs = calloc(l.plan.nlegs, sizeof(*legs));

@@ -93,7 +93,7 @@ void peers_sample(struct load *l, unsigned listeners)
 /* --- out */
 static size_t header(const struct load *l, struct peer *p, uint8_t *b, unsigned level)
 {
-	struct rtp_hdr h = { .pt = l->plan.codec == PLAN_OPUS ? PLAN_OPUS_PT : 0, .seq = p->seq++, .ts = p->ts, .ssrc = p->ssrc };
+	struct rtp_hdr h = { .pt = plan_pt[l->plan.codec], .seq = p->seq++, .ts = p->ts, .ssrc = p->ssrc };
 	size_t n = rtp_hdr_encode(b, 64, &h);
 
 	p->ts += l->codec->rtp_clock / 50;
