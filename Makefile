@@ -72,7 +72,7 @@ archive  = $(BUILD)/lib/$(1).a
 archives = $(foreach a,$(1),$(call archive,$(a)))
 extlibs  = $(foreach a,$(1),$(X_$(a))) -lpthread
 
-.PHONY: all help run test unit lua edge interop scenario fuzz bench sanitize soak check deps clean install
+.PHONY: all help run test unit lua edge interop scenario fuzz bench sanitize soak soak-crowd check deps clean install
 all: $(BUILD)/focusd $(BUILD)/mcu $(BUILD)/edge_preload.so prompts ## build the daemons into BUILD (default build)
 
 help: ## this list
@@ -182,6 +182,11 @@ sanitize: ## unit tests and SAN_TESTS with sanitized daemons
 
 soak: all ## calls and joins for SOAK_MINUTES; memory, descriptors and sessions must not grow
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/soak/soak.py $(SOAK_MINUTES)
+
+CROWD_MINUTES ?= 60
+CROWD_PHONES  ?= 500
+soak-crowd: all ## CROWD_PHONES (500) come and go for CROWD_MINUTES (60): memory, clocks, missed ticks
+	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/soak/crowd.py $(CROWD_MINUTES) $(CROWD_PHONES)
 
 # --- the edge and the operator's scripts
 deps: ## install the Debian packages that are missing

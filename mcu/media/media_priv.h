@@ -198,6 +198,7 @@ struct wleg {
 	uint8_t  voiced_ago;                     /* ticks since it was surely a voice */
 	uint8_t  cn_ticks;                       /* so long comfort noise goes on without news of it */
 	uint16_t carry_low;                      /* least that was left over at a tick's beginning, samples, of carry_ticks */
+	uint16_t surplus;                        /* of that, what a pause may swallow */
 	uint8_t  carry_ticks;
 	int8_t   stretch;                        /* more (1) or less (-1) time is wanted, as soon as it can be hidden */
 	bool     agc_on, denoise_on;

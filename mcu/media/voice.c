@@ -152,8 +152,9 @@ static void catch_up(struct wleg *l)
 	l->held -= l->held < was - l->fill ? l->held : was - l->fill;
 }
 
-/* What is left of the last packet when a tick begins is delay, too. Half a tick and more of it, always, is none that the
- * packets' rhythm needs: it came with stretching, and goes with it while the jitter buffer has enough. */
+/* What is left of the last packet when a tick begins is delay, too. So much of it as there always is, the packets' rhythm
+ * does not need: it came with stretching and with held words. Half a tick and more goes by stretching while the jitter
+ * buffer has enough, less in the next pause (hasten()). */
 static void trim(struct wleg *l)
 {
 	uint32_t carry = l->fill > l->held ? l->fill - l->held : 0;
@@ -164,8 +165,24 @@ static void trim(struct wleg *l)
 		return;
 	if (l->carry_low >= rate_hz[l->rate] / 1000 * STRETCH_STEP_MS && !l->stretch && jbuf_enough(&l->jb))
 		l->stretch = -1;
+	l->surplus   = l->carry_low;
 	l->carry_low = UINT16_MAX;
 	l->carry_ticks = 0;
+}
+
+/* In a pause the frame fades into what comes `surplus` samples later. */
+static void hasten(struct wleg *l, uint32_t need)
+{
+	uint32_t cut = l->surplus < l->fill - need ? l->surplus : l->fill - need;
+	int16_t *x = l->voice->pcm;
+
+	l->surplus = 0;
+	if (cut < rate_hz[l->rate] / 1000 || l->held)
+		return;
+	for (uint32_t i = 0; i < need; i++)
+		x[i] = (int16_t)(((int32_t)x[i] * (int32_t)(need - i) + (int32_t)x[i + cut] * (int32_t)i) / (int32_t)need);
+	memmove(x + need, x + need + cut, (l->fill - need - cut) * sizeof(*x));
+	l->fill -= cut;
 }
 
 /* Not in the mix: how much of what stands in pcm is over now */
@@ -289,6 +306,8 @@ void voice_pull(struct wleg *l, int64_t tick_us)
 	level = l->frame ? judge(l, need) : l->pkt_level == JBUF_NO_LEVEL ? LEVEL_SILENCE : l->pkt_level;
 	vad_update(&l->vad, level);
 	l->loud = level > gate(l) && !l->want_in_mute && l->gap_ticks < TICKS(VAD_GAP_MS);
+	if (l->surplus && l->frame && !l->loud)
+		hasten(l, need);
 	l->quiet_run = l->loud ? 0 : l->quiet_run < 255 ? (uint8_t)(l->quiet_run + 1) : 255;
 	talk(l);
 	if (!l->frame) {

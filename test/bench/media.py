@@ -117,7 +117,8 @@ CODECS = (("PCMU", ["--codec", "pcmu"]), ("G.722", ["--codec", "g722"]), ("Opus"
 SHAPES = [(f"{name} {keys}, {rooms}", [*options, *(["--srtp"] if keys == "SRTP" else [])], rooms != "one room")
           for rooms in ("one room", "rooms of 10") for name, options in CODECS for keys in ("plain", "SRTP")]
 SIZES = (10, 100, 400)
-STEP = 150                               # the largest is known to so many
+FIRST = 1600, 400                        # tried first for the largest: one room, rooms of ten
+STEP = 200                               # the largest is known to so many
 
 
 def sized(options, tens, n):
@@ -126,8 +127,8 @@ def sized(options, tens, n):
 
 def largest(out, name, options, tens):
     """Doubles, then halves the step; a size that fails is tried twice. The load generator needs a core of its own."""
-    tries, low, high, n = [], 0, None, 400
-    while n <= 6000 and (high is None or high - low > STEP) and len(tries) < 14:
+    tries, low, high, n = [], 0, None, FIRST[tens]
+    while n <= 6000 and (high is None or high - low > STEP) and len(tries) < 8:
         r = one(out, "e", sized(options, tens, n), 2, 3)
         ok = good(r) and r["server"]["skipped_ticks"] == 0 and r["latency_ms"]["p99"] <= 60
         again = not ok and (not tries or tries[-1]["n"] != n)
@@ -146,7 +147,7 @@ def largest(out, name, options, tens):
 def shape(out, name, options, tens):
     found, cells = {"sizes": {}}, ""
     for n in SIZES:
-        runs = {s: [one(out, s, sized(options, tens, n), 1.6, 2.4) for _ in range(RUNS)] for s in "fe"}
+        runs = {s: [one(out, s, sized(options, tens, n), 1.6, 2.4) for _ in range(RUNS if n == 400 else 1)] for s in "fe"}
         us = {s: median(runs[s], "us_per_participant") for s in runs}
         found["sizes"][n] = {"runs": runs, "ratio": us["e"] / us["f"]}
         cells += f" {us['f']:7.0f} {us['e']:7.0f} {us['e'] / us['f']:5.2f} |"

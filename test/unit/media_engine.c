@@ -447,10 +447,17 @@ static void bad_settings_are_refused(void **state)
 	engine_stop();
 }
 
-static void sound_is_under_way_for_less_than_sixty_milliseconds(void **state)
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void sound_is_under_way_for_less_than_fifty_milliseconds(void **state)
 {
 	struct mleg_stats st = { 0 };
-	double ms = 0;
+	double ms[5];
 
 	(void)state;
 	engine_start(2, 0, 20);
@@ -469,16 +476,16 @@ static void sound_is_under_way_for_less_than_sixty_milliseconds(void **state)
 		run(150);
 		heard = peers[1].first_heard_us;
 		assert_true(heard > sent);
-		print_message("from packet to packet: %.1f ms\n", (double)(heard - sent) / 1000);
+		ms[round] = (double)(heard - sent) / 1000;
+		print_message("from packet to packet: %.1f ms\n", ms[round]);
 		wleg_stats_of(&peers[0], &st);
 		print_message("in the buffer %u ms, concealed %u\n", st.buffer_ms, (unsigned)st.concealed);
-		if ((double)(heard - sent) / 1000 > ms)
-			ms = (double)(heard - sent) / 1000;
 		peers[0].silent = true;
 		run(1200);
 		peers[0].first_loud_us = peers[1].first_heard_us = 0;
 	}
-	assert_true(ms < 60 || !steady());
+	qsort(ms, 5, sizeof(*ms), by_size);                                    /* what the machine does to one of them is not ours */
+	assert_true(ms[2] < 50 || !steady());
 	engine_stop();
 }
 
@@ -655,7 +662,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(a_busy_worker_takes_no_more_legs),
 		cmocka_unit_test(the_first_sound_after_long_silence_is_heard),
 		cmocka_unit_test(the_engine_ends_with_its_legs_while_packets_fly),
-		cmocka_unit_test(sound_is_under_way_for_less_than_sixty_milliseconds),
+		cmocka_unit_test(sound_is_under_way_for_less_than_fifty_milliseconds),
 	};
 
 	if (argc > 1)
