@@ -92,6 +92,15 @@ static struct conf *find_conf(struct app *a, const char *s)
 	return NULL;
 }
 
+static const char no_conf[] = "no such conference: give a room's name, a conference id or a conference URI (see `list`)";
+
+static struct conf *conf_of(struct app *a, const json_t *in)
+{
+	struct conf *c = find_conf(a, text_of(in, "conf"));
+
+	return c && !c->removing ? c : NULL;
+}
+
 static struct user *find_user(const struct conf *c, const char *s)
 {
 	struct user *u = user_find(c, s);
@@ -148,7 +157,7 @@ static json_t *on_show(struct app *a, const json_t *in)
 	const struct endpoint *e;
 
 	if (!c)
-		return error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
+		return error(no_conf);
 	users = json_array();
 	for (const struct user *u = c->users; u; u = u->hh.next) {
 		eps = json_array();
@@ -223,12 +232,12 @@ static void on_backed_up(int err, void *arg)
 	mem_deref(b);
 }
 
-/* NULL: it is answered later */
-static json_t *on_backup(struct app *a, struct jsonsock_req *rq)
+static json_t *on_backup(struct app *a, struct jsonsock_req *rq, const json_t *in)
 {
 	struct backup *b = mem_zalloc(sizeof(*b), on_backup_destroy);
 	int err = -ENOMEM;
 
+	(void)in;
 	if (b && (b->path = str_printf("%s.backup", a->cfg.store_path))) {
 		b->app = a;
 		b->rq  = mem_ref(rq);
@@ -325,18 +334,60 @@ static json_t *on_lock(struct app *a, struct conf *c, const json_t *in)
 	return ok();
 }
 
-static json_t *on_record(struct app *a, struct conf *c, const json_t *in)
+/* --- recording: the MCU's answer is the operator's */
+struct record { struct app *app; struct jsonsock_req *rq; };
+
+static void on_record_destroy(void *arg)
+{
+	mem_deref(((struct record *)arg)->rq);
+}
+
+static const struct { const char *reason, *text; } record_errors[] = {
+	{ "notSupported",    "not recorded: the media server of this conference records nothing ([recording] path of mcu.conf is empty)" },
+	{ "diskFull",        "not recorded: the media server's disk has less room than [recording] min_free_mb of mcu.conf asks for" },
+	{ "recordingFailed", "not recorded: the media server cannot write to [recording] path of mcu.conf, its log says why" },
+};
+
+static json_t *record_error(const char *reason)
+{
+	for (size_t i = 0; i < sizeof(record_errors) / sizeof(record_errors[0]); i++)
+		if (cstr_eq(record_errors[i].reason, reason))
+			return error(record_errors[i].text);
+	return error("not recorded: the media server refused, see focusd's log");
+}
+
+/* One that does not answer is no failure: it, or the next, records as soon as it hears of it. */
+static void on_recorded(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct record *r = arg;
+
+	(void)resp;
+	reply(r->app, r->rq, err == -EPROTO ? record_error(reason) : json_pack("{s:b,s:b}", "ok", 1, "waiting", err != 0));
+	mem_deref(r);
+}
+
+static json_t *on_record(struct app *a, struct jsonsock_req *rq, const json_t *in)
 {
 	bool on = json_is_true(json_object_get(in, "on"));
+	struct conf *c = conf_of(a, in);
+	struct record *r;
 
+	if (!c)
+		return error(no_conf);
 	if (on && (!c->active || c->mcu[SESSION_AV].state != CONF_MCU_READY))
 		return error("this conference has no audio at the moment");
-	if (c->recording != on) {
-		conf_set_recording(&a->confs, c, on);
-		mculink_set_recording(a, c, on);
-		log_info(conf, "%s: recording %s by the operator", c->key, on ? "started" : "ended");
-	}
-	return ok();
+	if (c->recording == on)
+		return ok();
+	r = mem_zalloc(sizeof(*r), on_record_destroy);
+	if (!r)
+		return error("out of memory");
+	r->app = a;
+	r->rq  = mem_ref(rq);
+	conf_set_recording(&a->confs, c, on);
+	log_info(conf, "%s: recording %s by the operator", c->key, on ? "started" : "ended");
+	if (mculink_set_recording(a, c, on, on_recorded, r))
+		on_recorded(0, "", NULL, r);
+	return NULL;
 }
 
 static json_t *on_mute(struct app *a, struct conf *c, const json_t *in)
@@ -405,25 +456,28 @@ static json_t *on_drain(struct app *a, const json_t *in)
 	return ok();
 }
 
+/* Each has one of: of the focus; of a conference; answered later, when it returns NULL. */
 static const struct { const char *cmd; json_t *(*any)(struct app *a, const json_t *in);
-		      json_t *(*conf)(struct app *a, struct conf *c, const json_t *in); } commands[] = {
-	{ "list",     on_list,     NULL },
-	{ "show",     on_show,     NULL },
-	{ "add",      on_add,      NULL },
-	{ "end",      NULL,        on_end },
-	{ "remove",   NULL,        on_remove },
-	{ "lock",     NULL,        on_lock },
-	{ "record",   NULL,        on_record },
-	{ "mute",     NULL,        on_mute },
-	{ "kick",     NULL,        on_kick },
-	{ "role",     NULL,        on_role },
-	{ "stats",    on_stats,    NULL },
-	{ "loglevel", on_loglevel, NULL },
-	{ "why",      on_why,      NULL },
-	{ "drain",    on_drain,    NULL },
+		      json_t *(*conf)(struct app *a, struct conf *c, const json_t *in);
+		      json_t *(*later)(struct app *a, struct jsonsock_req *rq, const json_t *in); } commands[] = {
+	{ "list",     on_list,     NULL,      NULL },
+	{ "show",     on_show,     NULL,      NULL },
+	{ "add",      on_add,      NULL,      NULL },
+	{ "end",      NULL,        on_end,    NULL },
+	{ "remove",   NULL,        on_remove, NULL },
+	{ "lock",     NULL,        on_lock,   NULL },
+	{ "record",   NULL,        NULL,      on_record },
+	{ "mute",     NULL,        on_mute,   NULL },
+	{ "kick",     NULL,        on_kick,   NULL },
+	{ "role",     NULL,        on_role,   NULL },
+	{ "stats",    on_stats,    NULL,      NULL },
+	{ "loglevel", on_loglevel, NULL,      NULL },
+	{ "why",      on_why,      NULL,      NULL },
+	{ "drain",    on_drain,    NULL,      NULL },
+	{ "backup",   NULL,        NULL,      on_backup },
 };
 
-static json_t *execute(struct app *a, const json_t *in)
+static json_t *execute(struct app *a, struct jsonsock_req *rq, const json_t *in)
 {
 	const char *cmd = text_of(in, "cmd");
 	struct conf *c;
@@ -431,23 +485,24 @@ static json_t *execute(struct app *a, const json_t *in)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!cstr_eq(commands[i].cmd, cmd))
 			continue;
+		if (commands[i].later)
+			return commands[i].later(a, rq, in);
 		if (commands[i].any)
 			return commands[i].any(a, in);
-		c = find_conf(a, text_of(in, "conf"));
-		return c && !c->removing ? commands[i].conf(a, c, in)
-			 : error("no such conference: give a room's name, a conference id or a conference URI (see `list`)");
+		c = conf_of(a, in);
+		return c ? commands[i].conf(a, c, in) : error(no_conf);
 	}
 	return error("unknown cmd; one of list show add end remove lock record mute kick role stats loglevel why drain backup");
 }
 
+/* NULL is answered later, or there was no memory for an answer: then the socket says that there is none. */
 static void on_line(struct jsonsock_req *rq, struct str line, void *arg)
 {
 	json_error_t err;
 	json_t *in = json_loadb(line.p, line.l, 0, &err), *out;
-	bool backup = json_is_object(in) && cstr_eq(text_of(in, "cmd"), "backup");
 
-	out = backup ? on_backup(arg, rq) : json_is_object(in) ? execute(arg, in) : error("not a JSON object");
-	if (out || !backup)
+	out = json_is_object(in) ? execute(arg, rq, in) : error("not a JSON object");
+	if (out)
 		reply(arg, rq, out);
 	json_decref(in);
 }

@@ -161,7 +161,7 @@ static void answer_now(struct app *a, struct http_req *hr, const struct c3p_req 
 }
 
 /* --- the way in */
-struct entry {                           /* a caller on his way; survives both conferences */
+struct entry {                           /* a caller on his way, or with a command; survives the conferences */
 	struct app      *app;
 	struct http_req *hr;
 	char *request_id, *from, *to;
@@ -386,6 +386,33 @@ void attendant_on_lock(struct app *a, struct http_req *hr, const struct c3p_req 
 	answer_now(a, hr, r, NULL);
 }
 
+/* An MCU that does not answer is no failure: the conference is to be recorded, and is as soon as one hears of it. */
+static void on_recorded(int err, const char *reason, const struct c3p_resp *resp, void *arg)
+{
+	struct entry *t = arg;
+	struct c3p_env env = { .request_id = t->request_id, .from = t->to, .to = t->from };
+
+	(void)resp;
+	reply(t->app, t->hr, &env, "record", err == -EPROTO ? reason : NULL);
+	mem_deref(t);
+}
+
+static void record(struct app *a, struct http_req *hr, const struct c3p_req *r, const struct endpoint *e, struct conf *c, bool on)
+{
+	struct entry *t = mem_zalloc(sizeof(*t), on_entry_destroy);
+
+	if (!t || entry_fill(t, hr, r, e, c)) {
+		mem_deref(t);
+		answer_now(a, hr, r, "serverBusy");
+		return;
+	}
+	t->app = a;
+	conf_set_recording(&a->confs, c, on);
+	log_info(conf, "%s: recording %s by %s, on his keys", c->key, on ? "started" : "ended", e->user->entity);
+	if (mculink_set_recording(a, c, on, on_recorded, t))
+		on_recorded(0, "", NULL, t);
+}
+
 void attendant_on_record(struct app *a, struct http_req *hr, const struct c3p_req *r)
 {
 	bool on = cstr_ieq(xml_text(xml_child(r->cmd, NULL, "recording")), "true");
@@ -394,10 +421,8 @@ void attendant_on_record(struct app *a, struct http_req *hr, const struct c3p_re
 
 	if (!c)
 		return;
-	if (c->recording != on) {
-		conf_set_recording(&a->confs, c, on);
-		mculink_set_recording(a, c, on);
-		log_info(conf, "%s: recording %s by %s, on his keys", c->key, on ? "started" : "ended", e->user->entity);
-	}
-	answer_now(a, hr, r, NULL);
+	if (c->recording == on)
+		answer_now(a, hr, r, NULL);
+	else
+		record(a, hr, r, e, c, on);
 }

@@ -527,7 +527,7 @@ void mculink_set_locked(struct app *a, struct conf *c, bool locked)
 			simple(a, c, s, "modifyConferenceLock", "locked", locked ? "true" : "false", NULL, NULL);
 }
 
-struct recording { struct app *app; char *key; uint32_t epoch; bool on; };
+struct recording { struct app *app; char *key; uint32_t epoch; bool on; mculink_cb *cb; void *arg; };
 
 static void on_recording_destroy(void *arg)
 {
@@ -544,24 +544,31 @@ static void on_recording(int err, const char *reason, const struct c3p_resp *res
 		log_warn(conf, "%s: not recorded: %s", c->key, reason);
 		conf_set_recording(&r->app->confs, c, false);
 	}
+	if (r->cb)
+		r->cb(err, reason, NULL, r->arg);
 	mem_deref(r);
 }
 
-void mculink_set_recording(struct app *a, struct conf *c, bool on)
+int mculink_set_recording(struct app *a, struct conf *c, bool on, mculink_cb *cb, void *arg)
 {
 	struct recording *r;
+	int err;
 
 	if (c->mcu[SESSION_AV].state != CONF_MCU_READY)
-		return;                          /* the one that takes it hears of it with addConference */
+		return -ENOTCONN;
 	r = mem_zalloc(sizeof(*r), on_recording_destroy);
 	if (!r)
-		return;
+		return -ENOMEM;
 	r->app   = a;
 	r->key   = mem_ref(c->key);
 	r->epoch = c->epoch;
 	r->on    = on;
-	if (simple(a, c, SESSION_AV, "oc:record", "oc:recording", on ? "true" : "false", on_recording, r))
+	r->cb    = cb;
+	r->arg   = arg;
+	err = simple(a, c, SESSION_AV, "oc:record", "oc:recording", on ? "true" : "false", on_recording, r);
+	if (err)
 		mem_deref(r);
+	return err;
 }
 
 void mculink_set_filters(struct app *a, struct conf *c)

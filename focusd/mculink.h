@@ -44,8 +44,9 @@ int mculink_dial_out(struct app *a, struct conf *c, const struct endpoint *e, co
 void mculink_late(struct app *a, const struct c3p_resp *resp);           /* a response that an MCU POSTs */
 void mculink_sweep(struct app *a);
 void mculink_set_role(struct app *a, struct conf *c, const struct user *u, const struct user *by);   /* every MCU of it */
-/* The audio MCU records or does not; one that refuses takes the state of the conference back. */
-void mculink_set_recording(struct app *a, struct conf *c, bool on);
+/* The audio MCU records or does not; one that refuses takes the state of the conference back. cb may be NULL and hears how it
+ * went (-EPROTO: refused). An error here: cb is not called, and the MCU that takes the conference hears of it then. */
+int mculink_set_recording(struct app *a, struct conf *c, bool on, mculink_cb *cb, void *arg);
 void mculink_set_locked(struct app *a, struct conf *c, bool locked);
 void mculink_set_filters(struct app *a, struct conf *c);  /* the audio MCU has these rules then, and no others */
 int mculink_delete_conference(struct app *a, struct conf *c, enum conf_session s);

@@ -151,7 +151,7 @@ static void apply_recording(struct app *a, struct conf *c, const struct xml_node
 		return;
 	log_warn(conf, "%s: the recording ended: %.200s", c->key, reason);
 	conf_set_recording(&a->confs, c, false);
-	mculink_set_recording(a, c, false);
+	mculink_set_recording(a, c, false, NULL, NULL);
 }
 
 void mcunews_apply(struct app *a, struct conf *c, enum conf_session s, const struct xml_node *info)
@@ -211,7 +211,7 @@ static void on_synced(int err, const char *reason, const struct c3p_resp *resp, 
 			if (y->session == SESSION_AV && c->filters)
 				mculink_set_filters(y->app, c);  /* committed, but perhaps never sent */
 			if (y->session == SESSION_AV && cstr_eq(xml_text(recording_in(info)), "true") != c->recording)
-				mculink_set_recording(y->app, c, c->recording);
+				mculink_set_recording(y->app, c, c->recording, NULL, NULL);
 		} else if (err == -EPROTO && cstr_eq(reason, "conferenceDoesntExist")) {
 			mcunews_lost(y->app, c, y->session);
 		}                                /* else: still stale, the sweep asks again */

@@ -87,7 +87,7 @@ static void on_added(int err, const char *reason, const struct c3p_resp *resp, v
 		if (p->session == SESSION_AV && p->filters != c->filters)
 			mculink_set_filters(p->app, c);          /* changed meanwhile */
 		if (p->session == SESSION_AV && (exists || p->recording != c->recording))    /* it may have missed an order */
-			mculink_set_recording(p->app, c, c->recording);
+			mculink_set_recording(p->app, c, c->recording, NULL, NULL);
 		wake(p->key, p->session, p->epoch, 0, "");
 		mem_deref(p);
 	} else {

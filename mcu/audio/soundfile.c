@@ -2,6 +2,7 @@
 /* soundfile.c - the file below the formats, and WAV, see soundfile.h */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "lib/base/mem.h"
 #include "mcu/audio/soundfile_priv.h"
@@ -84,7 +85,16 @@ int soundfile_add(struct soundfile *f, const int16_t *frame)
 
 int soundfile_flush(struct soundfile *f) { return f->format->flush(f->ctx); }
 int soundfile_finish(struct soundfile *f) { return f->format->finish(f->ctx); }
-int soundfile_sync(struct soundfile *f) { return fdatasync(f->fd) ? -errno : 0; }
+
+int soundfile_sync(struct soundfile *f)
+{
+	struct stat st;
+
+	if (fdatasync(f->fd))
+		return -errno;
+	return !fstat(f->fd, &st) && !st.st_nlink ? -ENOENT : 0;
+}
+
 const char *soundfile_ext(enum soundfile_kind kind) { return formats[kind]->ext; }
 
 /* --- WAV: PCM of 16 bits. The lengths in the head follow the samples, so they never tell of more than is there. */

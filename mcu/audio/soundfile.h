@@ -20,7 +20,7 @@ int soundfile_alloc(struct soundfile **fp, int fd, enum soundfile_kind kind, uns
 int soundfile_add(struct soundfile *f, const int16_t *frame);    /* NULL: silence */
 int soundfile_flush(struct soundfile *f);                        /* -EFBIG: the format takes no more */
 int soundfile_finish(struct soundfile *f);                       /* flushes, and says that this was all */
-int soundfile_sync(struct soundfile *f);                         /* to the disk */
+int soundfile_sync(struct soundfile *f);                         /* to the disk; -ENOENT: somebody has deleted it */
 const char *soundfile_ext(enum soundfile_kind kind);             /* ".opus", ".wav" */
 
 #endif

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,7 @@ struct recorder {
 
 static struct metric metrics[] = {
 	METRIC_COUNTER("conclave_media_recordings_total", "Recordings begun"),
-	METRIC_COUNTER("conclave_media_recordings_failed_total", "Recordings that ended because of the disk"),
+	METRIC_COUNTER("conclave_media_recordings_failed_total", "Recordings that the disk ended, or did not let begin"),
 	METRIC_COUNTER("conclave_media_recording_dropped_frames_total", "Ticks missing in recordings: the disk was too slow"),
 	METRIC_GAUGE("conclave_media_recording", "Recordings that run"),
 };
@@ -65,7 +66,7 @@ static void check(struct recorder *r, int err)
 {
 	if (err)
 		give_up(r, err == -ENOSPC || err == -EDQUOT ? "the disk is full" : err == -EFBIG ? "the file is as long as it can be" :
-			"the file cannot be written", err);
+			err == -ENOENT ? "the file was deleted" : "the file cannot be written", err);
 }
 
 /* A frame, and before it silence for those that are missing. */
@@ -118,6 +119,20 @@ static bool look(struct recorder *r)
 	return !closed;
 }
 
+/* A new file outlives a power cut when its name is on the disk, too. */
+static void sync_name(const struct recorder *r)
+{
+	char dir[PATH_MAX];
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(r->path, '/') - r->path), r->path);
+	fd = open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		log_warn(media, "recording %s: its name may not outlive a power cut: %s", r->path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static void *thread(void *arg)
 {
 	static const struct timespec wait = { .tv_nsec = LOOK_MS * 1000000l };
@@ -125,6 +140,7 @@ static void *thread(void *arg)
 
 	pthread_setname_np(pthread_self(), "recorder");
 	(void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+	sync_name(r);
 	while (look(r))
 		nanosleep(&wait, NULL);
 	if (!r->err) {
@@ -257,6 +273,7 @@ int recorder_start(struct recorder **rp, struct tap **tp, const struct recorder_
 			unlink(r->path);
 	}
 	if (err) {
+		metric_inc(&metrics[M_FAILED]);
 		mem_deref(r);
 		return err;
 	}

@@ -9,7 +9,7 @@ import pytest
 from conclave_test import c3p, rtp
 from conclave_test.c3p import Participant
 from conclave_test.sip import SipError, SipTimeout
-from conclave_test.stack import Stack
+from conclave_test.stack import SmallDisk
 
 A, B, C = 520, 640, 930
 ALL = [A, B, C]
@@ -136,7 +136,7 @@ def test_every_part_ends_on_sigterm_and_starts_again(stack, end):
 
 def test_a_full_disk_under_the_store_is_503_and_passes(end):
     """The group runs in a mount namespace of its own with a small tmpfs as DIR/db (no privilege needed)."""
-    s = end(SmallDisk())
+    s = end(SmallDisk("db", 1536))
     alice = s.ua("alice")
     first = c3p.schedule(alice)
     seen = end(Participant(alice, first))
@@ -156,33 +156,3 @@ def test_a_full_disk_under_the_store_is_503_and_passes(end):
     assert c3p.schedule(alice)
     end(Participant(s.ua("bob"), first))
     seen.wait("bob", lambda: BOB in seen.roster.users)
-
-
-class SmallDisk(Stack):
-    """A stack whose DIR/db is a tmpfs of 1.5 MB, seen from here through /proc/PID/root."""
-    def command(self, *words):
-        cmd = super().command(*words)
-        if words[0] != "run":
-            return cmd
-        db = self.dir / "db"
-        db.mkdir(exist_ok=True)
-        return ["unshare", "-m" if os.getuid() == 0 else "-rm", "sh", "-c", f'mount -t tmpfs -o size=1536k,mode=0700 none {db} && exec "$@"', "sh", *cmd]
-
-    @property
-    def filler(self):
-        return f"/proc/{self.pid('focusd')}/root{self.dir}/db/filler"
-
-    def fill(self):
-        fd = os.open(self.filler, os.O_CREAT | os.O_WRONLY)
-        try:
-            for size in (65536, 4096, 512, 1):
-                try:
-                    while True:
-                        os.write(fd, b"x" * size)
-                except OSError:
-                    pass
-        finally:
-            os.close(fd)
-
-    def free(self):
-        os.unlink(self.filler)

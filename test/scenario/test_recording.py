@@ -14,7 +14,7 @@ from conclave_test import c3p, prompts, rtp
 from conclave_test.c3p import Participant
 from conclave_test.roster import NS
 from conclave_test.soundfile import RATE, Recording
-from conclave_test.stack import Stack
+from conclave_test.stack import StackError
 
 STACK_OPTIONS = ("--prompts", "en")
 A, B, C = 520, 930, 1210
@@ -242,7 +242,8 @@ def test_where_nothing_can_be_written_nobody_is_told_that_it_is_recorded(stack, 
     since = time.monotonic()
     try:
         version = alice.roster.version
-        record(stack, focus, "on")
+        with pytest.raises(StackError, match="cannot write to"):
+            record(stack, focus, "on")
         alice.wait("it was taken back", lambda: alice.roster.version > version and not shown(alice))
         stack.wait("and stays so", lambda: "recording" not in stack.confctl("show", conf_id(focus)))
         time.sleep(1.5)

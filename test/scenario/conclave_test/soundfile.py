@@ -2,6 +2,7 @@
 """Recordings read back without the code that wrote them: Ogg pages by RFC 3533, Opus by libopus; WAV by its header."""
 import ctypes
 import ctypes.util
+import functools
 import struct
 
 import numpy as np
@@ -22,6 +23,7 @@ def _crc_table():
 TABLE = _crc_table()
 
 
+@functools.lru_cache(4096)
 def crc(data):
     r = 0
     for b in data:
@@ -55,20 +57,22 @@ def pages(data):
 
 
 class Recording:
-    def __init__(self, path):
+    def __init__(self, path, cut=None):
+        """cut: only so many bytes of it have reached the disk."""
         with open(path, "rb") as f:
             data = f.read()
-        self.ended, self.pcm = (self._wav if str(path).endswith(".wav") else self._opus)(data)
+        self.size = len(data)
+        self.ended, self.pcm = (self._wav if str(path).endswith(".wav") else self._opus)(data[:cut], cut is not None)
         self.seconds = len(self.pcm) / RATE
 
-    def _wav(self, data):
+    def _wav(self, data, cut):
         assert data[:4] == b"RIFF" and data[8:16] == b"WAVEfmt " and data[36:40] == b"data"
         riff, size = struct.unpack_from("<I", data, 4)[0], struct.unpack_from("<I", data, 40)[0]
         assert struct.unpack_from("<HHIIHH", data, 20) == (1, 1, RATE, 2 * RATE, 2, 16)
-        assert riff == size + 36 and len(data) >= 44 + size
-        return None, np.frombuffer(data[44:44 + size], "<i2")
+        assert riff == size + 36 and (cut or len(data) >= 44 + size)
+        return None, np.frombuffer(data[44:44 + min(size, len(data) - 44) // 2 * 2], "<i2")
 
-    def _opus(self, data):
+    def _opus(self, data, cut):
         p = pages(data)
         assert p[0][0] & 2 and len(p[0][3]) == 1, "the first page is the head's alone"
         magic, version, channels, skip, rate, gain, family = struct.unpack("<8sBBHIhB", p[0][3][0])

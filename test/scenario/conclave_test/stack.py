@@ -45,7 +45,7 @@ def free_base():
         except OSError:
             holder.close()
             continue
-        if all(_free(base + i) for i in (*range(14), 20, 22, 24, 220, 222)):
+        if all(_free(base + i) for i in (*range(18), 20, 22, 24, 220, 222, 420, 422)):
             return base, holder
         holder.close()
     raise StackError("no free block of ports")
@@ -98,7 +98,7 @@ class Stack:
         self.base, self._holder = free_base()
         self.dir = Path(tempfile.mkdtemp(prefix="conclave-test-", dir=under))
         os.chmod(self.dir, 0o755)
-        self.proc, self.uas, self.log_at = None, [], {}
+        self.proc, self.uas, self.log_at, self.more = None, [], {}, {}
         if start:
             try:
                 self.start()
@@ -144,6 +144,8 @@ class Stack:
         for ua in self.uas:
             ua.close()
         code = 0
+        for node in list(self.more):
+            self.kill(node, signal.SIGTERM)
         if self.proc and self.proc.poll() is None:
             self.proc.send_signal(signal.SIGINT)
             try:
@@ -173,7 +175,30 @@ class Stack:
         for v in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(v, sig)
+        if part in self.more:
+            self.more.pop(part).wait(10)
         self.wait(f"{part} is dead", lambda: not any(alive(v) for v in victims), 5)
+
+    def add_mcu(self, node="mcu-2", socket_name="mcu-2.sock"):
+        """Another media server of the group, on the ports above those of `conclave run`; its parts of the log are NODE.log."""
+        self.run("cert", "issue", "mcu", node)
+        text, base = (self.dir / "etc" / "mcu.conf").read_text(), self.base
+        for old, new in (("node = mcu-1", f"node = {node}"), ("mcu-1.", f"{node}."), (f"port = {base + 8}\n", f"port = {base + 15}\n"),
+                         (f"{base + 9}\n", f"{base + 16}\n"), (f"port = {base + 10}\n", f"port = {base + 17}\n"),
+                         ("/mcu.sock", f"/{socket_name}"), (f"port_min = {base + 20}\n", f"port_min = {base + 420}\n"),
+                         (f"port_max = {base + 219}\n", f"port_max = {base + 439}\n")):
+            assert old in text, f"{old!r} is not in mcu.conf"
+            text = text.replace(old, new)
+        conf = self.dir / "etc" / f"{node}.conf"
+        conf.write_text(text)
+        env = self.env()
+        build = Path(env.get("CONCLAVE_BUILD") or REPO / "build")
+        with open(self.dir / "log" / f"{node}.log", "ab") as log:
+            p = subprocess.Popen([str(build / "mcu"), "-c", str(conf)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir,
+                                 env={**env, "LOGS_DIRECTORY": str(self.dir / "log")})
+        self.more[node] = p
+        (self.dir / "run" / f"{node}.pid").write_text(f"{p.pid}\n")
+        self.wait(f"{node} is known", lambda: any(m["id"] == node for m in self.admin("focusd", cmd="stats")["mcus"]), 10)
 
     def run(self, *words, timeout=25):
         """A command of scripts/conclave on this group; its output."""
@@ -315,3 +340,39 @@ class Stack:
             if text:
                 out.append(f"--- {part}.log\n{text}")
         return "\n".join(out)
+
+
+class SmallDisk(Stack):
+    """A stack whose DIR/name is a tmpfs of so many KiB in a mount namespace of its own, seen from here through /proc/PID/root
+    (no privilege needed)."""
+    def __init__(self, name, kib, *options, **kw):
+        self.name, self.kib = name, kib
+        super().__init__(*options, **kw)
+
+    def command(self, *words):
+        cmd = super().command(*words)
+        if words[0] != "run":
+            return cmd
+        (self.dir / self.name).mkdir(exist_ok=True)
+        mount = f'mount -t tmpfs -o size={self.kib}k,mode=0700 none {self.dir / self.name} && exec "$@"'
+        return ["unshare", "-m" if os.getuid() == 0 else "-rm", "sh", "-c", mount, "sh", *cmd]
+
+    @property
+    def disk(self):
+        return f"/proc/{self.pid('focusd')}/root{self.dir / self.name}"
+
+    def fill(self, leave=0):
+        """Until nothing more fits, or so many bytes."""
+        fd = os.open(os.path.join(self.disk, "filler"), os.O_CREAT | os.O_WRONLY)
+        try:
+            for size in (65536, 4096, 512, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        os.write(fd, b"x" * size)
+            if leave:
+                os.ftruncate(fd, os.fstat(fd).st_size - leave)
+        finally:
+            os.close(fd)
+
+    def free(self):
+        os.unlink(os.path.join(self.disk, "filler"))
