@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """confctl: commands to focusd's admin socket, and `why`, which asks every part what it did with a call."""
 import argparse
+import glob
 import json
 import os
 import re
@@ -119,6 +120,8 @@ def _print_show(c):
     _table(rows, ["USER", "NAME", "ROLE", "SESSION", "STATE", "SINCE", "CALL-ID"])
     if c.get("quality"):
         _print_quality(c["quality"])
+    if c.get("quality_unknown"):
+        print(f"\nquality is not known: {c['quality_unknown']}")
 
 
 def _f(value, form, factor=1):
@@ -152,9 +155,11 @@ def _print_stats(s):
         print("no conferencing server is up")
     ended = s.get("ended")
     if ended:
-        print(f"since the mcu's start {ended['calls']} calls ended, {ended['talk_s']} s of talk, mean MOS in {_f(ended['mos_in'], '%.2f')}, out {_f(ended['mos_out'], '%.2f')}")
+        print(f"since the start of the mcu here {ended['calls']} calls ended, {ended['talk_s']} s of talk, mean MOS in {_f(ended['mos_in'], '%.2f')}, out {_f(ended['mos_out'], '%.2f')}")
         if ended["causes"]:
             print("  " + ", ".join(f"{k} {n}" for k, n in sorted(ended["causes"].items(), key=lambda i: -i[1])))
+    if s["elsewhere"]:
+        print(f"not counted, on other machines: {', '.join(s['elsewhere'])}")
 
 
 def _events(part, ans):
@@ -176,9 +181,11 @@ def _edge_events(top, call_id):
 
 def _why(a):
     found, silent = [], []
-    for part in ("focusd", "mcu"):
+    run = os.path.join(a.dir, "run")
+    parts = [os.path.basename(p)[:-5] for p in sorted(glob.glob(os.path.join(glob.escape(run), "mcu*.sock")))]
+    for part in ["focusd", *(parts or ["mcu"])]:
         try:
-            found += _events(part, admin.ask(os.path.join(a.dir, "run", f"{part}.sock"), {"cmd": "why", "call_id": a.call_id}))
+            found += _events(part, admin.ask(os.path.join(run, f"{part}.sock"), {"cmd": "why", "call_id": a.call_id}))
         except Problem as e:
             silent.append(f"{part}: {e}")
     found += _edge_events(a.dir, a.call_id)
@@ -220,9 +227,60 @@ def _backup(a):
     return 0
 
 
+def _mcus(a):
+    """The media servers that run here: [(socket, what `stats` says)]; one that does not answer is left out."""
+    found = []
+    for path in sorted(glob.glob(os.path.join(glob.escape(a.dir), "run", "mcu*.sock"))):
+        try:
+            found.append((path, admin.ask(path, {"cmd": "stats"})))
+        except Problem:
+            continue
+    return found
+
+
+def _ids(stats):
+    """A process has an id for each type that it serves."""
+    return {s["id"] for s in stats["services"]}
+
+
+def _holder(a, conf):
+    """The socket of the media server that has the audio of a conference, as focusd tells."""
+    node = conf.get("mcu")
+    if not node:
+        raise Problem("no media server has the audio of this conference at the moment")
+    for path, stats in _mcus(a):
+        if node in _ids(stats):
+            return path
+    raise Problem(f"its audio is on {node}, of which no socket answers here ({a.dir}/run/mcu*.sock). "
+                  "It runs on another machine, or does not run: ask there, by the conference's id")
+
+
+def _on_mcu(a, req):
+    """req about the audio of a.conf, answered by the media server that has it. Where no focusd runs, each of the machine's is
+    asked by the name as it is given: an id, or a URI."""
+    socket = a.socket or os.path.join(a.dir, "run", "focusd.sock")
+    req["type"] = "audio-video"
+    if a.socket or os.path.exists(socket):
+        conf = admin.ask(socket, {"cmd": "show", "conf": a.conf})
+        return admin.ask(_holder(a, conf), {**req, "conf": conf["id"]})
+    here = _mcus(a)
+    if not here:
+        raise Problem(f"{a.dir}/run: no socket of focusd, and none of a media server that answers; is the group running?")
+    for path, _ in here:
+        if "conference" in _tried(path, {"cmd": "show", "type": "audio-video", "conf": a.conf}):
+            return admin.ask(path, {**req, "conf": a.conf})
+    raise Problem("no media server here has such a conference; without a focusd only a conference's id or URI is understood")
+
+
+def _tried(path, req):
+    try:
+        return admin.ask(path, req)
+    except Problem:
+        return {}
+
+
 def _media(a):
-    conf = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "show", "conf": a.conf})
-    ans = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), {"cmd": "stats", "conf": conf["id"]})
+    ans = _on_mcu(a, {"cmd": "stats"})
     if a.json:
         print(json.dumps(ans))
     else:
@@ -235,27 +293,40 @@ def _media(a):
 def _volume(a):
     if a.gain is None and a.out is None:
         raise Problem("say --in DB, --out DB or both")
-    conf = admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": "show", "conf": a.conf})
-    req = {"cmd": "volume", "conf": conf["id"], "type": "audio-video", "user": a.user, "in": a.gain, "out": a.out}
-    ans = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), {k: v for k, v in req.items() if v is not None})
+    req = {"cmd": "volume", "user": a.user, "in": a.gain, "out": a.out}
+    ans = _on_mcu(a, {k: v for k, v in req.items() if v is not None})
     if a.json:
         print(json.dumps(ans))
     return 0
 
 
+def _sum_ended(all_ended):
+    """What became of the calls of several media servers; the mean MOS is weighed by their calls."""
+    out = {"calls": sum(e["calls"] for e in all_ended), "talk_s": sum(e["talk_s"] for e in all_ended), "causes": {}}
+    for e in all_ended:
+        for cause, n in e["causes"].items():
+            out["causes"][cause] = out["causes"].get(cause, 0) + n
+    for mos in ("mos_in", "mos_out"):
+        known = [e for e in all_ended if e[mos] is not None]
+        calls = sum(e["calls"] for e in known)
+        out[mos] = sum(e[mos] * e["calls"] for e in known) / calls if calls else None
+    return out
+
+
 def _with_mcu(a, ans):
-    """What only the media server knows, where it runs beside us: quality of the legs, what became of ended calls."""
-    req = {"cmd": "stats"}
+    """What only media servers know: quality of the legs, what became of ended calls. Of those on other machines it is said."""
     if a.cmd == "show":
-        req.update(conf=ans["id"], type="audio-video")
-    try:
-        mcu = admin.ask(os.path.join(a.dir, "run", "mcu.sock"), req)
-    except Problem:
+        if ans.get("mcu"):
+            try:
+                ans["quality"] = admin.ask(_holder(a, ans), {"cmd": "stats", "conf": ans["id"], "type": "audio-video"})["legs"]
+            except Problem as e:
+                ans["quality_unknown"] = str(e)
         return
-    if a.cmd == "show":
-        ans["quality"] = mcu["legs"]
-    else:
-        ans["ended"] = mcu["ended"]
+    here = _mcus(a)
+    if here:
+        ans["ended"] = _sum_ended([stats["ended"] for _, stats in here])
+    local = set().union(*(_ids(stats) for _, stats in here))
+    ans["elsewhere"] = sorted(m["id"] for m in ans["mcus"] if m["id"] not in local)
 
 
 PRINT = {"schedule": _print_schedule, "list": _print_list, "show": _print_show, "stats": _print_stats}
@@ -273,7 +344,7 @@ def main(argv):
         if a.cmd == "volume":
             return _volume(a)
         req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
-        ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req})
+        ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req}, timeout=10)
         if a.cmd in ("show", "stats"):
             _with_mcu(a, ans)
     except Problem as e:
@@ -283,6 +354,8 @@ def main(argv):
         print(json.dumps(ans))
     elif a.cmd in PRINT:
         PRINT[a.cmd](ans)
+    elif a.cmd == "record" and ans.get("waiting"):
+        print("the media server does not answer; the order holds for it, or the next, as soon as it is there")
     elif a.cmd == "add":
         print(f"{ans['uri']}\nnumber {ans['number']}")
     return 0
