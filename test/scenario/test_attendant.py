@@ -220,3 +220,26 @@ def test_who_guesses_is_refused_for_a_while_and_others_are_not(stack, end):
     bob.bye()
     log = stack.new_log("focusd") + stack.new_log("mcu")
     assert PIN not in log and "passcode>" not in log
+
+
+def test_a_conference_on_another_media_server_is_told_and_the_caller_may_enter_one_that_is_here(stack, end, board):
+    """His call cannot leave its server, see docs/operating.md."""
+    stack.add_mcu()
+    bob = dial(stack.ua("bob"), stack, end, B)
+    wait(bob.leg, "enter-number", bob.since)
+    here = stack.admin("focusd", cmd="show", conf="conference")["mcu"]
+    for i in range(16):
+        number = stack.admin("focusd", cmd="add", name=f"far{i}", organizer="alice", policy="anonymous", pin=PIN)["number"]
+        inside = end(c3p.talk(stack.ua("alice"), stack.room(f"far{i}"), tone=A))
+        if stack.admin("focusd", cmd="show", conf=f"far{i}")["mcu"] != here:
+            break
+        inside.bye()
+    assert stack.admin("focusd", cmd="show", conf=f"far{i}")["mcu"] != here, "the factory used one server alone"
+    enter(bob, number, PIN)
+    wait(bob.leg, "busy", bob.since)
+    assert not sounds(inside, B)
+    stack.wait("he is not in the roster", lambda: roster(stack, f"far{i}") == ["sip:alice@conclave.test"])
+    enter(bob, board, PIN)
+    stack.wait("he is in a conference that had no server yet", lambda: "sip:bob@conclave.test" in roster(stack))
+    assert stack.admin("focusd", cmd="show", conf="board")["mcu"] == here
+    bob.bye(), inside.bye()
