@@ -225,6 +225,7 @@ static int start_media(struct app *a)
 		.loop = a->loop, .ip = a->cfg.media_ip, .port_min = (uint16_t)a->cfg.port_min,
 		.port_max = (uint16_t)a->cfg.port_max, .workers = (unsigned)a->cfg.workers,
 		.idle_ms = (unsigned)a->cfg.idle_s * 1000, .mix_max = (unsigned)a->cfg.mix_max,
+		.span = (unsigned)a->cfg.span,
 	};
 
 	return media_alloc(&a->media, &prm);

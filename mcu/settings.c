@@ -40,6 +40,8 @@ const struct cfg_key settings_keys[] = {
 	CFG_INT("media", "port_min", S, port_min, "20000", 1024, 65534, "First media port"),
 	CFG_INT("media", "port_max", S, port_max, "39999", 1025, 65535, "Last media port"),
 	CFG_INT("media", "workers", S, workers, "0", 0, 256, "Media threads; 0: one per core"),
+	CFG_INT("media", "span", S, span, "300", 0, 100000,
+		"Legs of a room on one media thread before it goes on on another; 0: a room keeps to one"),
 	CFG_INT("media", "idle_s", S, idle_s, "60", 5, 3600, "A leg without valid media for so long is ended, seconds"),
 	CFG_INT("media", "mix_max", S, mix_max, "3", 1, 6, "Talkers in a mix"),
 	CFG_INT("media", "ptime_ms", S, ptime_ms, "20", 10, 60, "Packet length unless the peer asks for another, ms"),

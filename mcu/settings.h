@@ -13,7 +13,7 @@ struct settings {
 	char *sip_bind, *http_bind, *http_url, *factory_urls, *metrics_bind, *admin_socket, *log_level;
 	char *media_ip, *codecs, *codec_order;
 	char *edge_names, *focus_names;
-	long  sip_port, http_port, metrics_port, port_min, port_max, workers, idle_s, mix_max, ptime_ms, opus_bitrate;
+	long  sip_port, http_port, metrics_port, port_min, port_max, workers, span, idle_s, mix_max, ptime_ms, opus_bitrate;
 	long  conferences, users, session_s, min_se_s, ring_s, unacknowledged;
 	long  chat_bytes, chat_queue, chat_rate, chat_burst, chat_probe_s;
 	bool  tones, music, agc, denoise, comfort_noise, chat_report_all;

@@ -21,7 +21,7 @@
 #define LOAD_MAX        85u
 
 /* --- links */
-static struct link *link_alloc(struct media *m, struct worker *w, unsigned slot)
+struct link *link_alloc(struct media *m, struct worker *w, unsigned slot)
 {
 	struct link *k = mem_zalloc(sizeof(*k), NULL);
 
@@ -71,6 +71,9 @@ void link_free(struct link *k)
 	if (k->hub)
 		hub_put(k->media, k->hub);
 	k->w->load[k->slot]--;
+	if (k->span)
+		span_quit(k->span, k->span_at);
+	mem_deref(k->span);
 	mem_deref(k->half);                      /* its leg was freed between two rooms */
 	mem_deref(k);
 	if (finalcb)
@@ -211,6 +214,7 @@ int media_alloc(struct media **mp, const struct media_prm *prm)
 	voice_init();
 	m->news_last = &m->news;
 	m->load_max = prm->load_max ? prm->load_max : LOAD_MAX;
+	m->span = prm->span;
 	err = -pthread_mutex_init(&m->lock, NULL);
 	m->locks = !err;
 	if (!err)
@@ -226,7 +230,7 @@ int media_alloc(struct media **mp, const struct media_prm *prm)
 	return err;
 }
 
-/* --- rooms */
+/* --- messages */
 struct msg *msg_new(enum msg_kind kind, struct wroom *r, struct wleg *l)
 {
 	struct msg *m = mem_zalloc(sizeof(*m), NULL);
@@ -237,105 +241,6 @@ struct msg *msg_new(enum msg_kind kind, struct wroom *r, struct wleg *l)
 		m->leg = l;
 	}
 	return m;
-}
-
-static void room_destructor(void *arg)
-{
-	struct mroom *r = arg;
-
-	if (r->link) {                                   /* the worker knows of it */
-		r->link->free_msg.kind = MSG_ROOM_FREE;
-		r->link->free_msg.room = r->half;
-		worker_post(r->w, &r->link->free_msg);
-	} else {
-		mem_deref(r->half);
-	}
-	mem_deref(r->m);
-}
-
-static unsigned load_of(const struct worker *w)
-{
-	unsigned n = 0;
-
-	for (unsigned s = 0; s < SLOTS; s++)
-		n += w->load[s];
-	return n;
-}
-
-static unsigned percent(const struct worker *w)
-{
-	return atomic_load_explicit(&w->percent, memory_order_relaxed);
-}
-
-unsigned media_load(const struct media *m)
-{
-	unsigned sum = 0;
-
-	for (unsigned i = 0; i < m->nworkers; i++)
-		sum += percent(m->workers[i]);
-	return sum / m->nworkers;
-}
-
-bool mroom_busy(const struct mroom *r) { return percent(r->w) >= r->m->load_max; }
-
-/* By what they hold, because the measured load lags behind; but one that is too busy only when all are */
-static bool better(const struct media *m, const struct worker *a, const struct worker *b)
-{
-	bool busy_a = percent(a) >= m->load_max, busy_b = percent(b) >= m->load_max;
-
-	return busy_a != busy_b ? busy_b : load_of(a) < load_of(b);
-}
-
-static struct worker *least_loaded(struct media *m, unsigned *slot)
-{
-	struct worker *best = m->workers[0];
-
-	for (unsigned i = 1; i < m->nworkers; i++)
-		if (better(m, m->workers[i], best))
-			best = m->workers[i];
-	*slot = 0;
-	for (unsigned s = 1; s < SLOTS; s++)
-		if (best->load[s] < best->load[*slot])
-			*slot = s;
-	return best;
-}
-
-int mroom_alloc(struct mroom **rp, struct media *m, const char *id)
-{
-	struct mroom *r = mem_zalloc(sizeof(*r), room_destructor);
-	struct msg *msg;
-	unsigned slot;
-
-	if (!r)
-		return -ENOMEM;
-	r->m = mem_ref(m);
-	r->w = least_loaded(m, &slot);
-	r->half = wroom_alloc();
-	msg = r->half ? msg_new(MSG_ROOM_ADD, r->half, NULL) : NULL;
-	r->link = msg ? link_alloc(m, r->w, slot) : NULL;
-	if (!r->link) {
-		mem_deref(msg);
-		mem_deref(r);
-		return -ENOMEM;
-	}
-	r->half->w = r->w;
-	r->half->slot = slot;
-	r->half->link = r->link;
-	r->half->floor_last = LEVEL_SILENCE;
-	snprintf(r->half->id, sizeof(r->half->id), "%s", id ? id : "");
-	worker_post(r->w, msg);
-	*rp = r;
-	return 0;
-}
-
-void mroom_tones(struct mroom *r, bool join_leave)
-{
-	struct msg *m = msg_new(MSG_ROOM_TONES, r->half, NULL);
-
-	if (!m)
-		return;
-	m->a = join_leave;
-	worker_post(r->w, m);
 }
 
 /* --- legs */
@@ -352,10 +257,12 @@ static void leg_destructor(void *arg)
 		l->link->leg = NULL;
 		l->link->free_msg.kind = MSG_LEG_FREE;
 		l->link->free_msg.leg = l->half;
-		worker_post(l->r->w, &l->link->free_msg);
+		worker_post(l->at->w, &l->link->free_msg);
 	} else {
 		mem_deref(l->half);
 	}
+	if (l->at)
+		shard_put(l->at);
 	mem_deref(l->r);
 }
 
@@ -409,19 +316,21 @@ static int leg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_eve
 	l->r = mem_ref(r);
 	err = mroom_busy(r) ? -EBUSY : -ENOMEM;
 	if (err == -EBUSY) {
-		log_warn(media, "leg %s refused: its worker is busy for %u %% of its time", id ? id : "", percent(r->w));
+		log_warn(media, "leg %s refused: its worker is busy for %u %% of its time", id ? id : "",
+			 atomic_load_explicit(&r->shard[0]->w->percent, memory_order_relaxed));
 		goto out;
 	}
+	l->at = shard_take(r);
 	l->cb = cb;
 	l->arg = arg;
 	l->ssrc = random_ssrc();
 	l->half = wleg_alloc();
 	if (!l->half)
 		goto out;
-	msg = msg_new(MSG_LEG_ADD, r->half, l->half);
+	msg = msg_new(MSG_LEG_ADD, l->at->half, l->half);
 	if (!msg)
 		goto out;
-	l->link = link_alloc(r->m, r->w, r->half->slot);
+	l->link = link_alloc(r->m, l->at->w, l->at->half->slot);
 	if (!l->link)
 		goto out;
 	err = share ? shared_pair(r->m, l->link, l->half) : own_pair(r->m, l->link, &l->half->sk);
@@ -437,7 +346,7 @@ static int leg_alloc(struct mleg **lp, struct mroom *r, const char *id, mleg_eve
 	l->half->link = l->link;
 	l->half->ssrc = l->ssrc;
 	snprintf(l->half->id, sizeof(l->half->id), "%s", id ? id : "");
-	worker_post(r->w, msg);
+	worker_post(l->at->w, msg);
 	*lp = l;
 out:
 	if (err) {

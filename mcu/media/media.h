@@ -5,7 +5,8 @@
  *   once per profile -> RTP header per leg -> SRTP in place -> send batch
  *
  * Every function here is called on the signalling loop's thread; the worker learns of it by message before its next
- * tick. Events come back on the signalling loop. A room lives on one worker. Legs and rooms are freed on their worker
+ * tick. Events come back on the signalling loop. A room lives on one worker, a very large one on
+ * several (span.h). Legs and rooms are freed on their worker
  * after mem_deref(); no event of a leg comes after that.
  */
 #ifndef MEDIA_MEDIA_H
@@ -26,6 +27,7 @@ struct media_prm {
 	unsigned        workers;             /* 0: one per core */
 	unsigned        idle_ms;             /* no valid packet for so long: MLEG_IDLE (60000) */
 	unsigned        mix_max;             /* talkers in a mix (3) */
+	unsigned        span;                /* legs of a room on one worker before it goes on on another; 0: no bound */
 	unsigned        load_max;            /* percent of a worker's time; busier, it takes no more legs (85) */
 	bool            no_uring;            /* a system call for each socket, even where io_uring would do */
 	unsigned        ice_ms;              /* no way by ICE for so long: MLEG_NO_WAY (30000) */

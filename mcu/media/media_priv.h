@@ -12,6 +12,7 @@
  *   stream.c   frames -> payloads: shared and private encoders      leg_ice.c  connectivity checks
  *   tap.c      a room to its recorder (recorder.c)
  *   play.c     recordings and music                          move.c    a leg from one room to another
+ *   span.c     talkers between the shards of a room on several workers           shard.c  which worker a leg goes to
  *   hub.c      a port pair shared by many legs: whose is a datagram      intake.c  datagrams of the other legs
  */
 #ifndef MEDIA_MEDIA_PRIV_H
@@ -39,6 +40,7 @@
 #include "mcu/media/pool.h"
 #include "mcu/media/quality.h"
 #include "mcu/media/sock.h"
+#include "mcu/media/span.h"
 #include "mcu/media/tap.h"
 
 #define TICK_US      20000
@@ -48,6 +50,7 @@
 #define TICKS(ms)    ((unsigned)(ms) / TICK_MS)
 #define FRAME_MAX    960u             /* samples of one tick at the highest rate */
 #define MIX_LIMIT    6u               /* largest mix set */
+#define PART_MAX     (3 * MIX_LIMIT)     /* own in the mix, own that fade, guests */
 #define CAND_MAX     12u
 #define CAND_DECODE  6u               /* so many loud ones are decoded though not in the mix */
 
@@ -57,7 +60,8 @@ static inline size_t rate_frame(enum rate r) { return rate_hz[r] / 50; }
 
 /* --- counters of the engine (worker.c) */
 enum { M_RX, M_TX, M_BAD, M_AUTH, M_REPLAY, M_SOURCE, M_LOOP, M_LATE_PKT, M_LOST, M_DROPS, M_LATE_TICK, M_SKIPPED,
-       M_SEND_ERR, M_NOMEM, M_ENCODES, M_DECODES, M_RTCP_RX, M_RTCP_TX, M_CHECKS, M_BAD_STUN, M_LEGS, M_ROOMS, M_SLOT_MAX, M_N };
+       M_SEND_ERR, M_NOMEM, M_ENCODES, M_DECODES, M_RTCP_RX, M_RTCP_TX, M_CHECKS, M_BAD_STUN, M_SHARD_LATE, M_LEGS, M_ROOMS,
+       M_SHARDS, M_SLOT_MAX, M_N };
 extern struct metric media_metrics[M_N];
 
 /* --- one encoder and what it makes of a frame: a profile's (for all listeners) or a talker's own */
@@ -189,6 +193,9 @@ struct wleg {
 	const int16_t *frame;                    /* this tick's samples, own rate; NULL: nothing to hear */
 	bool     loud, in_mix, talk_told;
 	uint8_t  loud_ticks, push_ticks, mix_at;
+	uint8_t  surplus_ticks;                  /* more than may be mixed have been longer in the mix */
+	int64_t  since;                          /* in the mix, us */
+	uint32_t instead;                        /* whose place it took in another shard; 0: nobody's */
 	int8_t   pkt_level;                      /* of the packet that plays, before decoding */
 	uint32_t fill, used;                     /* samples due: from fill's start, used ones were this tick's */
 	uint16_t quiet_ticks, gap_ticks;
@@ -240,7 +247,12 @@ struct wroom {
 	struct wleg    *mix[MIX_LIMIT];          /* the set, dominant first */
 	struct wleg    *leaving[MIX_LIMIT];      /* fade out in this tick */
 	unsigned        nmix, nleaving, nparts;
-	struct part { struct wleg *leg; const int16_t *pcm[NRATES]; } part[2 * MIX_LIMIT];   /* what is summed */
+	struct part {                            /* what is summed */
+		struct wleg *leg;                /* NULL: a guest */
+		bool     has_csrc;
+		uint32_t csrc;
+		const int16_t *pcm[NRATES];
+	} part[PART_MAX];
 	bool            quiet;                   /* nothing was */
 	struct wleg    *cand[CAND_MAX];
 	unsigned        ncand;
@@ -253,13 +265,15 @@ struct wroom {
 	struct clip    *chimes[2];               /* leave, join; NULL: a tone */
 	struct player  *play;
 	struct tap     *tap;                     /* NULL: nobody records; else it counts as a listener at 48 kHz */
+	struct ears    *ears;                    /* NULL: all of the room is here; else this is a shard of it, see span.h */
+	bool            further;                 /* not its first shard */
 	char            id[64];
 };
 
 /* --- messages down */
 enum msg_kind { MSG_ROOM_ADD, MSG_ROOM_FREE, MSG_ROOM_TONES, MSG_LEG_ADD, MSG_LEG_FREE, MSG_LEG_PAIR, MSG_LEG_SET,
 		MSG_LEG_TONE, MSG_LEG_STATS, MSG_LEG_PLAY, MSG_LEG_VOLUME, MSG_LEG_TAKE, MSG_ROOM_PLAY, MSG_ROOM_CHIMES, MSG_ROOM_TAP,
-		MSG_STOP };
+		MSG_ROOM_SPAN, MSG_STOP };
 struct leg_update {                              /* contexts: owned by the message until the leg takes them */
 	struct mleg_set  s;                      /* keys wiped */
 	bool             new_in, new_out, new_peer, new_ice;
@@ -278,6 +292,7 @@ struct msg {
 	struct play_order *play;
 	struct clip   *chimes[2];
 	struct tap    *tap;
+	struct ears   *ears;
 	struct sock_pair sk;
 	mleg_stats_cb *cb;
 	void          *arg;
@@ -310,6 +325,8 @@ struct link {                                    /* lives until the worker has l
 	mleg_stats_cb *finalcb;                  /* NULL: nobody wants them */
 	void         *final_arg;
 	struct wleg  *half;                      /* taken from its worker, its handle freed */
+	struct span  *span;                      /* of a shard: its number is kept until its worker has let go */
+	unsigned      span_at;
 };
 void media_news(struct media *m, struct news *n);         /* any thread; takes n */
 
@@ -339,7 +356,7 @@ struct worker {
 	struct ring      ring;
 	int32_t          acc[NRATES][FRAME_MAX], tmp[FRAME_MAX];
 	int16_t          bus[NRATES][FRAME_MAX], pcm[FRAME_MAX];
-	int16_t          part[2 * MIX_LIMIT][NRATES][FRAME_MAX + 64];
+	int16_t          part[PART_MAX][NRATES][FRAME_MAX + 64];
 };
 int  worker_start(struct worker *w, struct media *m, unsigned id, const struct media_prm *prm);
 void worker_stop(struct worker *w);                        /* joins; everything it held is freed */
@@ -357,7 +374,8 @@ void wroom_heat(struct wroom *r, struct wleg *l, bool hot);
 struct profile *wroom_profile(struct wroom *r, const struct mleg_set *s, bool silent);
 void wroom_profile_put(struct wroom *r, struct profile *p);
 void wroom_tap(struct wroom *r, struct tap *t);            /* NULL: none; closes the one before */
-void wroom_chime(struct wroom *r, bool join);
+void wroom_chime(struct wroom *r, bool join);                /* in all shards */
+void wroom_chime_here(struct wroom *r, bool join);
 struct wroom *wroom_alloc(void);
 
 /* --- move.c */

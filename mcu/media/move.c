@@ -38,7 +38,7 @@ void wleg_land(struct wleg *l)
 void mleg_post(struct mleg *l, struct msg *m)
 {
 	if (!l->moving) {
-		worker_post(l->r->w, m);
+		worker_post(l->at->w, m);
 		return;
 	}
 	m->next = NULL;
@@ -63,20 +63,28 @@ void mleg_forget_orders(struct mleg *l)
 
 int mleg_move(struct mleg *l, struct mroom *to)
 {
+	struct mshard *was = l->at;
 	struct msg *take = NULL;
 
 	if (l->shared || l->moving)
 		return -EINVAL;
 	if (mroom_busy(to))
 		return -EBUSY;
-	l->landing = msg_new(MSG_LEG_ADD, to->half, l->half);
+	if (to == l->r)                          /* it would hear what it has just said there */
+		was->nlegs++;
+	else
+		l->at = shard_take(to);
+	l->landing = msg_new(MSG_LEG_ADD, l->at->half, l->half);
 	take = l->landing ? msg_new(MSG_LEG_TAKE, NULL, l->half) : NULL;
 	if (!take) {
 		l->landing = mem_deref(l->landing);
+		shard_put(l->at);
+		l->at = was;
 		return -ENOMEM;
 	}
-	worker_post(l->r->w, take);
+	worker_post(was->w, take);
 	mem_ref(to);
+	shard_put(was);
 	mem_deref(l->r);                         /* its end, if this is it, goes to the old worker behind what was asked above */
 	l->r = to;
 	l->moving = true;
@@ -85,7 +93,7 @@ int mleg_move(struct mleg *l, struct mroom *to)
 	return 0;
 }
 
-static void load_moves(struct link *k, const struct mroom *to)
+static void load_moves(struct link *k, const struct mshard *to)
 {
 	k->w->load[k->slot]--;
 	k->w    = to->w;
@@ -102,14 +110,14 @@ void mleg_taken(struct link *k)
 		link_free(k);
 		return;
 	}
-	load_moves(k, l->r);
+	load_moves(k, l->at);
 	l->moving = false;
-	worker_post(l->r->w, l->landing);
+	worker_post(l->at->w, l->landing);
 	l->landing = NULL;
 	if (l->set)
 		(void)mleg_set(l, &l->last);     /* its profile in the new room */
 	while ((m = l->queue)) {
 		l->queue = m->next;
-		worker_post(l->r->w, m);
+		worker_post(l->at->w, m);
 	}
 }

@@ -36,37 +36,40 @@ int mleg_music(struct mleg *l, struct clip *c)
 	return 0;
 }
 
+/* All shards or none: each gets an order of its own, and plays it in its own ticks. */
 int mroom_play(struct mroom *r, unsigned how, struct clip *const *clips, unsigned n)
 {
-	struct msg *m = order(MSG_ROOM_PLAY, r->half, NULL, how, clips, n);
+	struct msg *m[SHARDS_MAX];
+	unsigned i;
 
-	if (!m)
+	for (i = 0; i < r->nshards; i++) {
+		m[i] = order(MSG_ROOM_PLAY, r->shard[i]->half, NULL, how, clips, n);
+		if (!m[i])
+			break;
+	}
+	if (i < r->nshards) {
+		while (i-- > 0) {
+			mem_deref(m[i]->play);
+			mem_deref(m[i]);
+		}
 		return -ENOMEM;
-	worker_post(r->w, m);
+	}
+	while (i-- > 0)
+		worker_post(r->shard[i]->w, m[i]);
 	return 0;
 }
 
-void mroom_chimes(struct mroom *r, struct clip *join, struct clip *leave)
-{
-	struct msg *m = msg_new(MSG_ROOM_CHIMES, r->half, NULL);
-
-	if (!m)
-		return;
-	m->chimes[0] = clip_ref(leave);
-	m->chimes[1] = clip_ref(join);
-	worker_post(r->w, m);
-}
-
+/* The first shard mixes what all say, as each does, and lives as long as the room. */
 int mroom_tap(struct mroom *r, struct tap *t)
 {
-	struct msg *m = msg_new(MSG_ROOM_TAP, r->half, NULL);
+	struct msg *m = msg_new(MSG_ROOM_TAP, r->shard[0]->half, NULL);
 
 	if (!m) {
 		atomic_store(&t->closed, true);
 		return -ENOMEM;
 	}
 	m->tap = t;
-	worker_post(r->w, m);
+	worker_post(r->shard[0]->w, m);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 /* room.c - one tick of a room
  *
  *   each leg that receives: its datagrams, then its sound of this tick (voice.c)
- *   select():   the loud ones against the mix set: at most mix_max, with hysteresis
+ *   select():   the loud ones against the mix set: at most mix_max, with hysteresis. Of a shard it holds the legs that
+ *               are here; guests, talkers of other shards, are counted with them (span.h)
  *   parts():    the set's samples, ramped, at every rate that someone listens at (equal codecs: no conversion at all)
  *   sums():     one sum per rate, chimes added, limited: what listeners hear
  *   senders():  who is in the mix (or has a tone, or is being muted) gets sum minus own part through an encoder of its
@@ -12,6 +13,7 @@
  * pasts: codecs without memory change at once, the others after both have heard the same for 3 s, or a little silence.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "lib/base/mem.h"
@@ -26,6 +28,7 @@
 #define CHIME_DBOV    (-32)
 #define JOIN_HZ       880u
 #define LEAVE_HZ      440u
+#define CSRC_MAX      15u       /* RFC 3550 5.1 */
 
 /* --- tables of legs */
 void wroom_heat(struct wroom *r, struct wleg *l, bool hot)
@@ -152,8 +155,15 @@ static void chime_start(struct wroom *r, unsigned hz)
 		tone_init(&r->chime[i], rate_hz[i], hz, CHIME_MS, CHIME_DBOV);
 }
 
-/* One plays, one waits; a crowd that joins at once is heard as two. */
 void wroom_chime(struct wroom *r, bool join)
+{
+	if (r->tones && r->ears)
+		ears_chime(r->ears, join);
+	wroom_chime_here(r, join);
+}
+
+/* One plays, one waits; a crowd that joins at once is heard as two. */
+void wroom_chime_here(struct wroom *r, bool join)
 {
 	unsigned hz = join ? JOIN_HZ : LEAVE_HZ;
 
@@ -178,7 +188,9 @@ static void enter(struct wroom *r, struct wleg *l)
 {
 	r->mix[r->nmix++] = l;
 	l->in_mix = true;
-	l->push_ticks = 0;
+	l->push_ticks = l->surplus_ticks = 0;
+	l->instead = 0;
+	l->since = now_us();
 	voice_enter(l);
 	mix_gain_init(&l->voice->gain, 0);
 	mix_gain_set(&l->voice->gain, MIX_UNITY, rate_hz[l->rate] / 500);
@@ -221,6 +233,29 @@ static unsigned weakest(const struct wroom *r)
 	return w;
 }
 
+/* The set is full: l takes the place of the weakest, of this shard or another, after it has been louder for long enough. */
+static void push_out(struct wroom *r, struct wleg *l)
+{
+	struct guest *g = r->ears && r->nmix < MIX_LIMIT ? ears_weakest(r->ears) : NULL;
+	unsigned w = weakest(r);
+
+	if (g && r->nmix && voice_level(r->mix[w]) <= g->t.level)
+		g = NULL;
+	if (!g && !r->nmix)
+		return;
+	if (voice_level(l) < (g ? g->t.level : voice_level(r->mix[w])) + ENTER_DB) {
+		l->push_ticks = 0;
+	} else if (++l->push_ticks >= ENTER_TICKS) {
+		if (!g)
+			fade(r, w);
+		enter(r, l);
+		if (g) {
+			l->instead = g->t.id;    /* its shard reads that and lets it fade */
+			g->t.flags &= (uint8_t)~TALKER_MIXED;
+		}
+	}
+}
+
 static void select_mix(struct wroom *r)
 {
 	unsigned max = r->w->mix_max;
@@ -229,7 +264,8 @@ static void select_mix(struct wroom *r)
 	for (unsigned i = r->nmix; i-- > 0; ) {
 		struct wleg *l = r->mix[i];
 
-		if (l->quiet_ticks > TICKS(HANG_MS) || l->want_in_mute || !l->voice)
+		if (l->quiet_ticks > TICKS(HANG_MS) || l->want_in_mute || !l->voice ||
+		    (r->ears && ears_surplus(r->ears, r, l, max)))
 			fade(r, i);
 	}
 	for (unsigned i = 0; i < r->ncand; i++) {
@@ -237,18 +273,10 @@ static void select_mix(struct wroom *r)
 
 		if (l->in_mix || !l->frame || !voice_speaks(l))
 			continue;
-		if (r->nmix < max) {
+		if (r->nmix + (r->ears ? ears_mixed(r->ears) : 0) < max)
 			enter(r, l);
-			continue;
-		}
-		unsigned w = weakest(r);
-
-		if (voice_level(l) < voice_level(r->mix[w]) + ENTER_DB) {
-			l->push_ticks = 0;
-		} else if (++l->push_ticks >= ENTER_TICKS) {
-			fade(r, w);
-			enter(r, l);
-		}
+		else
+			push_out(r, l);
 	}
 	for (unsigned i = 0; i < r->nmix; i++)
 		r->mix[i]->q.mix_ticks++;
@@ -263,19 +291,18 @@ static void select_mix(struct wroom *r)
 }
 
 /* --- the samples of the set */
-static const int16_t *convert(struct wleg *l, enum rate to, int16_t *out)
+static const int16_t *convert(struct resample **rs, enum rate from, const int16_t *frame, enum rate to, int16_t *out)
 {
-	struct voice *v = l->voice;
 	size_t n = rate_frame(to);
 	int got;
 
-	if (to == l->rate)
-		return l->frame;
-	if (!v->rs[to] && resample_alloc(&v->rs[to], rate_hz[l->rate], rate_hz[to])) {
+	if (to == from)
+		return frame;
+	if (!rs[to] && resample_alloc(&rs[to], rate_hz[from], rate_hz[to])) {
 		metric_inc(&media_metrics[M_NOMEM]);
 		return NULL;
 	}
-	got = resample_process(v->rs[to], l->frame, rate_frame(l->rate), out, FRAME_MAX + 64);
+	got = resample_process(rs[to], frame, rate_frame(from), out, FRAME_MAX + 64);
 	if (got < 0)
 		return NULL;
 	if ((size_t)got < n)
@@ -283,24 +310,58 @@ static const int16_t *convert(struct wleg *l, enum rate to, int16_t *out)
 	return out;
 }
 
+static struct part *part_add(struct wroom *r, struct resample **rs, enum rate from, const int16_t *frame)
+{
+	struct part *p = &r->part[r->nparts];
+
+	for (unsigned k = 0; k < NRATES; k++)
+		p->pcm[k] = r->nsend[k] ? convert(rs, from, frame, k, r->w->part[r->nparts][k]) : NULL;
+	r->nparts++;
+	return p;
+}
+
+/* Those that are louder than `than` (not in the mix any more: than nothing) and have not had their turn */
+static void guests(struct wroom *r, unsigned *at, int than)
+{
+	struct guest *g;
+
+	for (; (g = ears_guest(r->ears, *at)) && (g->t.flags & TALKER_MIXED ? g->t.level : LEVEL_SILENCE - 1) > than; (*at)++) {
+		struct part *p;
+
+		if (!g->fresh || !(g->t.flags & TALKER_SOUND) || r->nparts == PART_MAX)
+			continue;
+		p = part_add(r, g->rs, g->t.rate, g->pcm);
+		p->leg = NULL;
+		p->csrc = g->t.csrc;
+		p->has_csrc = g->t.flags & TALKER_CSRC;
+	}
+}
+
 static void parts(struct wroom *r)
 {
-	struct worker *w = r->w;
+	unsigned at = 0;
 
 	r->nparts = 0;
 	for (unsigned i = 0; i < r->nmix + r->nleaving; i++) {
 		struct wleg *l = i < r->nmix ? r->mix[i] : r->leaving[i - r->nmix];
-		struct part *p = &r->part[r->nparts];
+		struct part *p;
 
 		if (!l->frame)
 			continue;
+		if (r->ears)
+			guests(r, &at, i < r->nmix ? voice_level(l) : LEVEL_SILENCE - 1);
 		voice_shape(l);
 		mix_gain_apply(&l->voice->gain, l->voice->pcm, rate_frame(l->rate));
+		if (r->nparts == PART_MAX)
+			continue;
+		l->mix_at = (uint8_t)r->nparts;
+		p = part_add(r, l->voice->rs, l->rate, l->frame);
 		p->leg = l;
-		for (unsigned k = 0; k < NRATES; k++)
-			p->pcm[k] = r->nsend[k] ? convert(l, k, w->part[r->nparts][k]) : NULL;
-		l->mix_at = (uint8_t)r->nparts++;
+		p->csrc = l->src.ssrc;
+		p->has_csrc = l->has_src;
 	}
+	if (r->ears)
+		guests(r, &at, INT_MIN);
 }
 
 static void sums(struct wroom *r)
@@ -462,15 +523,15 @@ static unsigned sources(const struct wroom *r, const struct wleg *but, uint32_t 
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < r->nparts; i++)
-		if (r->part[i].leg != but && r->part[i].leg->has_src)
-			csrc[n++] = r->part[i].leg->src.ssrc;
+	for (unsigned i = 0; i < r->nparts && n < CSRC_MAX; i++)
+		if ((!but || r->part[i].leg != but) && r->part[i].has_csrc)
+			csrc[n++] = r->part[i].csrc;
 	return n;
 }
 
 static void senders(struct wroom *r)
 {
-	uint32_t all[2 * MIX_LIMIT], others[2 * MIX_LIMIT];
+	uint32_t all[CSRC_MAX], others[CSRC_MAX];
 	unsigned nall = sources(r, NULL, all), n;
 
 	for (unsigned i = 0; i < r->nlegs; i++)
@@ -542,8 +603,12 @@ void wroom_tick(struct wroom *r, int64_t tick_us)
 		if (r->hot[i]->loud)
 			add_candidate(r, r->hot[i]);
 	}
+	if (r->ears)
+		ears_listen(r->ears, r);
 	select_mix(r);
 	parts(r);
+	if (r->ears)
+		ears_say(r->ears, r);
 	sums(r);
 	if (r->tap)
 		tap(r);
@@ -571,6 +636,7 @@ static void destructor(void *arg)
 	free(r->legs);
 	free(r->hot);
 	mem_deref(r->play);
+	mem_deref(r->ears);
 	clip_unref(r->chimes[0]);
 	clip_unref(r->chimes[1]);
 }

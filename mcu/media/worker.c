@@ -44,8 +44,10 @@ struct metric media_metrics[M_N] = {
 	[M_RTCP_TX]   = METRIC_COUNTER("conclave_media_rtcp_sent_total", "RTCP datagrams sent"),
 	[M_CHECKS]    = METRIC_COUNTER("conclave_media_ice_checks_total", "Authentic ICE connectivity checks"),
 	[M_BAD_STUN]  = METRIC_COUNTER("conclave_media_bad_stun_total", "STUN messages malformed, not authentic or not expected"),
+	[M_SHARD_LATE] = METRIC_COUNTER("conclave_media_shard_late_total", "Talkers' ticks that came too late from another worker's part of a room"),
 	[M_LEGS]      = METRIC_GAUGE("conclave_media_legs", "Legs"),
 	[M_ROOMS]     = METRIC_GAUGE("conclave_media_rooms", "Rooms"),
+	[M_SHARDS]    = METRIC_GAUGE("conclave_media_shards", "Parts of rooms on further workers"),
 	[M_SLOT_MAX]  = METRIC_GAUGE("conclave_media_slot_max_microseconds", "Longest slot so far"),
 };
 
@@ -119,7 +121,7 @@ static void on_room_add(struct worker *w, struct msg *m)
 	*p = m->room;
 	if (!w->nrooms++)
 		w->next_slot = (uint64_t)((now_us() - w->epoch_us) / SLOT_US) + 1;
-	metric_add(&media_metrics[M_ROOMS], 1);
+	metric_add(&media_metrics[m->room->further ? M_SHARDS : M_ROOMS], 1);
 }
 
 static void on_room_free(struct worker *w, struct msg *m)
@@ -133,8 +135,8 @@ static void on_room_free(struct worker *w, struct msg *m)
 			w->nrooms--;
 			break;
 		}
+	metric_add(&media_metrics[r->further ? M_SHARDS : M_ROOMS], -1);
 	mem_deref(r);
-	metric_add(&media_metrics[M_ROOMS], -1);
 	media_news(k->media, &k->freed);
 }
 
@@ -258,6 +260,13 @@ static void on_room_tap(struct worker *w, struct msg *m)
 	wroom_tap(m->room, m->tap);
 }
 
+/* It has been alone here: from now on there are other shards. */
+static void on_room_span(struct worker *w, struct msg *m)
+{
+	(void)w;
+	m->room->ears = m->ears;
+}
+
 static void on_leg_stats(struct worker *w, struct msg *m)
 {
 	struct news *n = mem_zalloc(sizeof(*n), NULL);
@@ -289,6 +298,7 @@ static void messages(struct worker *w)
 		[MSG_LEG_SET] = on_leg_set, [MSG_LEG_TONE] = on_leg_tone, [MSG_LEG_STATS] = on_leg_stats,
 		[MSG_LEG_PLAY] = on_leg_play, [MSG_LEG_VOLUME] = on_leg_volume, [MSG_LEG_TAKE] = on_leg_take,
 		[MSG_ROOM_PLAY] = on_room_play, [MSG_ROOM_CHIMES] = on_room_chimes, [MSG_ROOM_TAP] = on_room_tap,
+		[MSG_ROOM_SPAN] = on_room_span,
 		[MSG_STOP] = on_stop,
 	};
 	struct msg *m = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire), *first = NULL, *next;

@@ -354,7 +354,7 @@ static __attribute__((unused)) double rms(const struct peer *p, unsigned ms)
 
 static int64_t skipped;
 static bool no_uring;
-static unsigned nworkers = 1;
+static unsigned nworkers = 1, span_legs;
 
 /* Nothing was left out for want of processor time: then every packet must be there. */
 static __attribute__((unused)) bool steady(void)
@@ -365,7 +365,7 @@ static __attribute__((unused)) bool steady(void)
 static void engine_start(unsigned n, unsigned idle_ms, uint16_t ports)
 {
 	static uint16_t base = 21000;
-	struct media_prm prm = { .ip = "127.0.0.1", .workers = nworkers, .no_uring = no_uring, .load_max = 1000,
+	struct media_prm prm = { .ip = "127.0.0.1", .workers = nworkers, .span = span_legs, .no_uring = no_uring, .load_max = 1000,
 				.idle_ms = idle_ms };
 
 	base = (uint16_t)(base + ports + 2);

@@ -66,7 +66,7 @@ static unsigned reckoned(void)
 {
 	unsigned most = 0;
 
-	for (const struct profile *p = room->half->profiles; p; p = p->next)
+	for (const struct profile *p = room->shard[0]->half->profiles; p; p = p->next)
 		if (!p->silent && p->codec == MCODEC_OPUS && p->s.loss != LOSS_UNKNOWN && p->s.loss > most)
 			most = p->s.loss;
 	return most;
