@@ -79,6 +79,7 @@ static int start(void)
 	prm.port_min = (uint16_t)plan.port_min;
 	prm.port_max = (uint16_t)plan.port_max;
 	prm.workers = plan.workers;
+	prm.span = plan.span;
 	rooms = mem_zalloc(plan.rooms * sizeof(*rooms), NULL);
 	legs = mem_zalloc(plan.nlegs * sizeof(*legs), NULL);
 	if (!rooms || !legs)

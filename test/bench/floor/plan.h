@@ -25,6 +25,7 @@ struct plan {
 	uint32_t per_socket;             /* floor: legs that share a socket of the server */
 	uint32_t port_min, port_max;     /* engine: ports to choose from */
 	uint32_t workers;                /* engine: media threads */
+	uint32_t span;                   /* engine: legs of a room on one of them; 0: no bound */
 };
 struct plan_leg {
 	uint16_t port;                   /* the participant's */

@@ -203,13 +203,13 @@ static const struct option options[] = {
 	{ "codec", 1, NULL, 'c' }, { "srtp", 0, NULL, 's' }, { "legs", 1, NULL, 'n' }, { "talkers", 1, NULL, 'k' },
 	{ "rooms", 1, NULL, 'r' }, { "level", 0, NULL, 'l' }, { "noise", 0, NULL, 'q' }, { "seconds", 1, NULL, 't' },
 	{ "warm", 1, NULL, 'w' }, { "per-socket", 1, NULL, 'p' }, { "sample", 1, NULL, 'a' }, { "ports", 1, NULL, 'b' },
-	{ "workers", 1, NULL, 'j' }, { 0 }
+	{ "workers", 1, NULL, 'j' }, { "span", 1, NULL, 'x' }, { 0 }
 };
 
 static void usage(void)
 {
 	fprintf(stderr, "load --legs N [--talkers K] [--rooms R] [--codec pcmu|g722|opus] [--srtp] [--level] [--noise] [--warm S]\n"
-		"     [--seconds S] [--sample LISTENERS] [--per-socket N] [--ports FIRST] [--workers N] -- SERVER\n");
+		"     [--seconds S] [--sample LISTENERS] [--per-socket N] [--ports FIRST] [--workers N] [--span LEGS] -- SERVER\n");
 	exit(2);
 }
 
@@ -243,6 +243,7 @@ static void parse(struct load *l, struct wishes *w, int argc, char *argv[])
 		case 'a': w->sample = (unsigned)atoi(optarg); break;
 		case 'b': l->plan.port_min = (uint32_t)atoi(optarg); break;
 		case 'j': l->plan.workers = (uint32_t)atoi(optarg); break;
+		case 'x': l->plan.span = (uint32_t)atoi(optarg); break;
 		default: usage();
 		}
 	if (optind >= argc || !l->plan.nlegs || l->plan.nlegs > 20000 || !l->plan.rooms || l->plan.nlegs % l->plan.rooms ||
