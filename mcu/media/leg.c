@@ -377,6 +377,15 @@ static void set_keys(struct wleg *l, struct leg_update *u, int64_t now)
 	l->srtp = u->s.srtp;
 }
 
+/* Anew, for a codec or on a worker. */
+void wleg_jbuf(struct wleg *l, const struct codec *c)
+{
+	jbuf_flush(&l->jb);
+	quality_keep(&l->q, &l->jb);
+	jbuf_init(&l->jb, &l->room->w->pool, c->rtp_clock);
+	l->jb.fec = c->recovers;
+}
+
 static void set_codec(struct wleg *l, const struct mleg_set *s)
 {
 	const struct codec *c = media_codecs[s->codec];
@@ -386,10 +395,7 @@ static void set_codec(struct wleg *l, const struct mleg_set *s)
 	voice_free(l);
 	l->fill = l->used = 0;
 	if (l->codec != c) {
-		jbuf_flush(&l->jb);
-		quality_keep(&l->q, &l->jb);
-		jbuf_init(&l->jb, &l->room->w->pool, c->rtp_clock);
-		l->jb.fec = c->recovers;
+		wleg_jbuf(l, c);
 		l->has_src = false;
 		if (l->own) {
 			stream_fini(l->own);

@@ -163,7 +163,7 @@ struct wleg {
 	enum mcodec codec_id;
 	const struct codec *codec;
 	enum rate   rate;
-	_Atomic unsigned mute_req;               /* 1 ingress, 2 egress: the one word both threads touch; cannot fail */
+	_Atomic unsigned mute_req;               /* 1 ingress, 2 egress; as volume_in, of both threads: an order that cannot fail */
 
 	/* receive */
 	struct srtp_ctx  *in, *old_in;           /* the key before the last re-INVITE is good for 2 s more */
@@ -388,6 +388,7 @@ void wroom_receive(struct wroom *r, int64_t now);
 /* --- leg.c: receiving and the life of a leg */
 extern const struct codec *const media_codecs[4];          /* by enum mcodec */
 enum rate codec_rate(const struct codec *c);
+void wleg_jbuf(struct wleg *l, const struct codec *c);      /* its jitter buffer, anew */
 void wleg_set(struct wleg *l, struct leg_update *u, int64_t now);
 void wleg_take(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);  /* a datagram of its socket */
 void wleg_receive(struct wleg *l, int64_t now);             /* drains the RTP socket */

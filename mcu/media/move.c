@@ -25,8 +25,7 @@ void wleg_take_out(struct wleg *l)
 
 void wleg_land(struct wleg *l)
 {
-	quality_keep(&l->q, &l->jb);
-	jbuf_init(&l->jb, &l->room->w->pool, l->codec->rtp_clock);
+	wleg_jbuf(l, l->codec);
 	l->tx_tick = l->room->tick;
 	l->marker  = true;
 	worker_watch(l->room->w, l, true, true);

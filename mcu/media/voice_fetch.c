@@ -116,7 +116,7 @@ static void conceal(struct wleg *l, enum jbuf_what what, size_t n)
 		skip(l, n);
 		return;
 	}
-	if (next && l->codec == &codec_opus)
+	if (next && l->codec->recovers)
 		r = l->codec->decode(l->voice->dec, next->data, next->len, 1, to, n);
 	if (r <= 0)
 		r = l->codec->decode(l->voice->dec, NULL, 0, 0, to, n);

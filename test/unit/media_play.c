@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* media_play.c - recordings and music for one leg and for a room, keys in the sound, volume, and legs that change rooms */
+#include "mcu/media/handles.h"
 #include "test/unit/media_peer.h"
 
 #define HEARS(p, hz)  assert_true(tone_level(p, hz, 400) > 2500)
@@ -264,6 +265,8 @@ static void a_leg_goes_to_a_room_on_another_worker_and_its_peer_notices_nothing(
 		assert_int_equal(peers[i].gaps, 0);
 		assert_int_equal(peers[i].bad, 0);
 	}
+	assert_true(peers[1].leg->half->jb.fec);                              /* Opus repairs its losses there, too */
+	assert_false(peers[2].leg->half->jb.fec);
 	assert_int_equal(metric_get(&media_metrics[M_LEGS]), 3);
 	other = mem_deref(other);                                             /* its legs keep it */
 	assert_int_equal(mleg_move(peers[1].leg, room), 0);                   /* and back */

@@ -39,8 +39,7 @@ static void start(enum mcodec codec, bool mixed)
 	l->voiced_ago = 255;
 	l->recv = true;
 	vad_init(&l->vad, TICK_MS);
-	jbuf_init(&l->jb, &w->pool, l->codec->rtp_clock);
-	l->jb.fec = l->codec->recovers;
+	wleg_jbuf(l, l->codec);
 	l->in_mix = mixed;
 	voice_init();
 	assert_int_equal(l->codec->enc_alloc(&enc, 0), 0);
