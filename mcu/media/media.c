@@ -508,7 +508,7 @@ out:
 	return err;
 }
 
-/* The one word that both threads share: muting must not fail for want of memory. */
+/* Words that both threads share: muting must not fail for want of memory. */
 void mleg_gain(struct mleg *l, int db)
 {
 	atomic_store_explicit(&l->half->volume_in, db < -60 ? -60 : db > 12 ? 12 : db, memory_order_relaxed);
