@@ -30,7 +30,7 @@ static const struct {
 
 void c3phttp_reply(struct http_req *rq, const struct c3p_req *r, enum c3p_code code, const char *reason)
 {
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	struct c3p_env env = c3p_env_of(r);
 	struct buf b;
 
 	buf_init(&b, 0);

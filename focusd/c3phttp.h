@@ -6,7 +6,6 @@
 #include "lib/c3p/msg.h"
 #include "lib/http/http.h"
 
-#define C3P_HTTP_CTYPE C3P_CTYPE "; charset=utf-8"
 void c3phttp_on_request(struct http_req *rq, void *arg);         /* http_req_cb; arg: app */
 void c3phttp_reply(struct http_req *rq, const struct c3p_req *r, enum c3p_code code, const char *reason);
 

@@ -8,7 +8,7 @@
 
 void factory_on_ping(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	struct c3p_env env = c3p_env_of(r);
 	const char *why;
 	struct xmlw w;
 	struct buf b;
@@ -35,7 +35,7 @@ void factory_on_ping(struct app *a, struct http_req *rq, const struct c3p_req *r
  * that one excluded, when it refuses. */
 void factory_on_get_mcu(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
+	struct c3p_env env = c3p_env_of(r);
 	const char *type = xml_text(xml_child(r->cmd, NULL, "mcuType"));
 	struct buf exclude, b;
 	struct xmlw w;

@@ -107,14 +107,9 @@ void info_body(struct cmd_ctx *x, int code, struct buf *b, enum diag diag, const
 	answer_c3p(x->rq->app, x->rq->st, code, b, diag, text);
 }
 
-struct c3p_env info_env(const struct c3p_req *r)
-{
-	return (struct c3p_env){ .request_id = r->request_id, .from = r->to, .to = r->from };
-}
-
 void info_respond(struct cmd_ctx *x, int code, enum c3p_code c3p, enum diag diag, const char *reason, const char *text)
 {
-	struct c3p_env env = info_env(x->req);
+	struct c3p_env env = c3p_env_of(x->req);
 	struct buf b;
 
 	buf_init(&b, 0);

@@ -7,7 +7,7 @@
 
 void info_get_conference(struct cmd_ctx *x)
 {
-	struct c3p_env env = info_env(x->req);
+	struct c3p_env env = c3p_env_of(x->req);
 	struct roster_doc rd = { .conf = x->rq->conf, .version = x->rq->conf->version, .full = true };
 	struct xmlw w;
 	struct buf b;
@@ -127,7 +127,7 @@ void info_set_access(struct cmd_ctx *x)
 {
 	const char *access = xml_text(xml_child(x->req->cmd, NULL, "access"));
 	bool granted = cstr_ieq(access, "granted");
-	struct c3p_env env = info_env(x->req);
+	struct c3p_env env = c3p_env_of(x->req);
 	struct xmlw w;
 	struct buf b;
 

@@ -17,7 +17,6 @@ struct cmd_ctx {
 };
 typedef void (cmd_handler)(struct cmd_ctx *x);
 
-struct c3p_env info_env(const struct c3p_req *r);        /* of the response to it */
 void info_respond(struct cmd_ctx *x, int code, enum c3p_code c3p, enum diag diag, const char *reason, const char *text);
 void info_done(struct cmd_ctx *x);                       /* 200, success */
 void info_fail(struct cmd_ctx *x, int code, enum diag diag, const char *reason, const char *text);

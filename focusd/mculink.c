@@ -158,7 +158,7 @@ static void on_committed(int err, void *arg)
 	if (!err) {
 		metric_inc(&metrics[0]);
 		k->posted = true;
-		err = http_post(k->app->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms,
+		err = http_post(k->app->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), k->timeout_ms,
 				on_http, k);
 	}
 	if (err)
@@ -234,7 +234,7 @@ int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
 	k->timeout_ms = PROBE_MS;
 	k->posted = true;
 	if (!err)
-		err = http_post(a->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), PROBE_MS, on_http, k);
+		err = http_post(a->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), PROBE_MS, on_http, k);
 	if (err)
 		mem_deref(k);
 	return err;
@@ -269,7 +269,7 @@ int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, co
 	k->arg = arg;
 	k->posted = true;
 	if (!err)
-		err = http_post(a->mcus, &k->http, k->url, C3P_CTYPE "; charset=utf-8", buf_view(&k->body), k->timeout_ms, on_http, k);
+		err = http_post(a->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), k->timeout_ms, on_http, k);
 	if (err)
 		mem_deref(k);
 	return err;

@@ -22,7 +22,7 @@ static struct metric requests = METRIC_COUNTER("conclave_focus_factory_commands_
 
 static void reply_begin(const struct svc *x, struct xmlw *w, struct buf *b)
 {
-	struct c3p_env env = { .request_id = x->req->request_id, .from = x->req->to, .to = x->req->from };
+	struct c3p_env env = c3p_env_of(x->req);
 
 	buf_init(b, 1024 * 1024);
 	c3p_begin_response(w, b, &env, C3P_SUCCESS, NULL);
@@ -38,7 +38,7 @@ static void reply_end(const struct svc *x, struct xmlw *w, struct buf *b)
 
 static void fail(const struct svc *x, const char *reason)
 {
-	struct c3p_env env = { .request_id = x->req->request_id, .from = x->req->to, .to = x->req->from };
+	struct c3p_env env = c3p_env_of(x->req);
 	struct buf b;
 
 	buf_init(&b, 0);

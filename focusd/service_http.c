@@ -213,7 +213,7 @@ static void on_committed(int err, void *arg)
 	if (err)
 		http_reply_hdrs(l->rq, 503, "Retry-After: 5\r\n", "text/plain", STR("the conference store cannot be written\n"));
 	else
-		http_reply(l->rq, 200, C3P_CTYPE "; charset=utf-8", str_c(l->body));
+		http_reply(l->rq, 200, C3P_HTTP_CTYPE, str_c(l->body));
 	mem_deref(l);
 }
 

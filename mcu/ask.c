@@ -12,7 +12,6 @@
 #define RETRY_MS  1000u
 #define ANSWER_MS 8000u                  /* the focus may have to find another server first */
 #define MAX_TRIES 30u
-#define CTYPE     C3P_CTYPE "; charset=utf-8"
 
 static struct metric m_asked = METRIC_COUNTER("conclave_mcu_asks_total", "Requests of callers that were told to the focus");
 static struct metric m_lost = METRIC_COUNTER("conclave_mcu_asks_lost_total", "Those that no focus answered");
@@ -73,7 +72,7 @@ static void on_answer(int err, int status, struct str body, void *arg)
 
 static void post(struct ask *k)
 {
-	int err = http_post(k->app->focus, &k->post, k->conf->notify_url, CTYPE, buf_view(&k->body), ANSWER_MS, on_answer, k);
+	int err = http_post(k->app->focus, &k->post, k->conf->notify_url, C3P_HTTP_CTYPE, buf_view(&k->body), ANSWER_MS, on_answer, k);
 
 	if (err)
 		again(k, err);

@@ -15,7 +15,6 @@
 #include "lib/http/http.h"
 #include "mcu/c3p_srv.h"
 
-#define CTYPE C3P_CTYPE "; charset=utf-8"
 
 static struct metric m_cmds = METRIC_COUNTER("conclave_mcu_commands_total", "C3P commands received");
 static struct metric m_failed = METRIC_COUNTER("conclave_mcu_command_failures_total", "C3P commands answered with a failure");
@@ -57,13 +56,13 @@ static const char *resolve(struct c3p_call *k, enum c3p_needs needs)
 	return NULL;
 }
 
-/* A response changes places: from is who was asked. */
 static int respond(struct buf *b, struct c3p_call *k, const struct c3p_cmd *cmd, const char *reason)
 {
 	const struct c3p_req *rq = k->rq;
-	struct c3p_env env = { .request_id = rq->request_id, .from = rq->to, .to = rq->from, .epoch = rq->epoch };
+	struct c3p_env env = c3p_env_of(rq);
 	struct xmlw w;
 
+	env.epoch = rq->epoch;
 	if (reason || !cmd->write)
 		return c3p_simple_response(b, &env, reason ? C3P_FAILURE : k->pending ? C3P_PENDING : C3P_SUCCESS,
 					   rq->command, reason, NULL);
@@ -103,7 +102,7 @@ static void on_command(struct http_req *hr, struct service *s, const struct c3p_
 		log_warn(c3p, "%s: the response cannot be written", rq->command);
 		http_reply(hr, 503, NULL, STR_NULL);
 	} else {
-		http_reply(hr, status, CTYPE, buf_view(&b));
+		http_reply(hr, status, C3P_HTTP_CTYPE, buf_view(&b));
 	}
 	buf_fini(&b);
 }

@@ -12,7 +12,6 @@
 #define ANSWER_MS 5000u
 #define KEEP_MS   60000u
 #define MAX_TRIES 180u
-#define CTYPE     C3P_CTYPE "; charset=utf-8"
 
 static struct metric m_success = METRIC_LABEL("conclave_mcu_dialouts_total", "result=\"success\"",
 						"Calls that started here");
@@ -103,7 +102,7 @@ static void post(struct dialout *d)
 	buf_init(&b, 16384);
 	err = write_response(&b, d);
 	if (!err)
-		err = http_post(d->app->focus, &d->post, d->conf->notify_url, CTYPE, buf_view(&b), ANSWER_MS, on_answer, d);
+		err = http_post(d->app->focus, &d->post, d->conf->notify_url, C3P_HTTP_CTYPE, buf_view(&b), ANSWER_MS, on_answer, d);
 	buf_fini(&b);
 	if (err)
 		tmr_start(&d->tmr, RETRY_MS);

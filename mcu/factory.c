@@ -159,7 +159,7 @@ static void push(struct factory *f)
 		SLIST_FOREACH(t, &f->targets, le) {
 			t->call = mem_deref(t->call);
 			metric_inc(&m_pushes);
-			if (http_post(f->app->focus, &t->call, t->url, C3P_CTYPE "; charset=utf-8", buf_view(&b), ANSWER_MS,
+			if (http_post(f->app->focus, &t->call, t->url, C3P_HTTP_CTYPE, buf_view(&b), ANSWER_MS,
 				      on_answer, t))
 				on_answer(-EIO, 0, STR_NULL, t);
 		}

@@ -20,7 +20,6 @@
 #define TALK_MS    400u          /* between notifications that tell of talking only */
 #define RETRY_MS   1000u
 #define ANSWER_MS  5000u
-#define CTYPE      C3P_CTYPE "; charset=utf-8"
 
 static struct metric m_sent = METRIC_COUNTER("conclave_mcu_notify_total", "Notifications taken by the focus");
 static struct metric m_retry = METRIC_COUNTER("conclave_mcu_notify_retries_total", "Notifications sent again");
@@ -103,7 +102,7 @@ static void on_answer(int err, int status, struct str body, void *arg)
 
 static void post(struct notifier *n)
 {
-	int err = http_post(n->app->focus, &n->call, n->conf->notify_url, CTYPE, buf_view(&n->body), ANSWER_MS,
+	int err = http_post(n->app->focus, &n->call, n->conf->notify_url, C3P_HTTP_CTYPE, buf_view(&n->body), ANSWER_MS,
 			    on_answer, n);
 
 	n->sent_ms = ev_now_ms(n->app->loop);

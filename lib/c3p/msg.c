@@ -195,6 +195,11 @@ static void begin(struct xmlw *w, struct buf *b, const char *name, const struct 
 		xmlw_attr(w, attrs[i][0], attrs[i][1]);
 }
 
+struct c3p_env c3p_env_of(const struct c3p_req *r)
+{
+	return (struct c3p_env){ .request_id = r->request_id, .from = r->to, .to = r->from };
+}
+
 void c3p_begin_request(struct xmlw *w, struct buf *b, const struct c3p_env *env)
 {
 	begin(w, b, "request", env);

@@ -14,6 +14,7 @@
 #define C3P_NS_CIS  "urn:ietf:params:xml:ns:conference-info-separator"
 #define C3P_NS_OC   "urn:x-conclave:c3p:1"
 #define C3P_CTYPE   "application/cccp+xml"
+#define C3P_HTTP_CTYPE C3P_CTYPE "; charset=utf-8"
 #define C3P_CTYPE_INFO "application/conference-info+xml"
 
 /* keys of any *Keys element; each "" when absent */
@@ -45,6 +46,7 @@ void c3p_resp_fini(struct c3p_resp *r);
 /* --- writing. Envelope attributes; NULL ones are left out. The writer stands inside the envelope afterwards: write
  * the command element, then c3p_end(). Namespaces mscp, ci, msci, cis and oc are declared on the envelope. */
 struct c3p_env { const char *request_id, *from, *to, *epoch, *requested_by, *requested_role, *callback; };
+struct c3p_env c3p_env_of(const struct c3p_req *r);        /* of the answer to it: from and to change places */
 void c3p_begin_request(struct xmlw *w, struct buf *b, const struct c3p_env *env);
 void c3p_begin_response(struct xmlw *w, struct buf *b, const struct c3p_env *env, enum c3p_code code, const char *reason);
 int  c3p_end(struct xmlw *w);                             /* closes the envelope; buf's sticky error */
