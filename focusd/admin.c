@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include "focusd/attendant.h"
+#include "focusd/control.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
@@ -327,10 +328,7 @@ static json_t *on_lock(struct app *a, struct conf *c, const json_t *in)
 
 	if (!c->active)
 		return error("this conference is not running: a lock holds for a running one");
-	if (c->locked != locked) {
-		conf_set_locked(&a->confs, c, locked);
-		mculink_set_locked(a, c, locked);
-	}
+	control_lock(a, c, locked, "the operator");
 	return ok();
 }
 
@@ -383,9 +381,7 @@ static json_t *on_record(struct app *a, struct jsonsock_req *rq, const json_t *i
 		return error("out of memory");
 	r->app = a;
 	r->rq  = mem_ref(rq);
-	conf_set_recording(&a->confs, c, on);
-	log_info(conf, "%s: recording %s by the operator", c->key, on ? "started" : "ended");
-	if (mculink_set_recording(a, c, on, on_recorded, r))
+	if (control_record(a, c, on, "the operator", on_recorded, r))
 		on_recorded(0, "", NULL, r);
 	return NULL;
 }

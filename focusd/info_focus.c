@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* info_focus.c - commands that the focus executes itself, see info.c */
 #include <errno.h>
+#include "focusd/control.h"
 #include "focusd/info_priv.h"
-#include "lib/base/log.h"
-#include "lib/base/mem.h"
 
 void info_get_conference(struct cmd_ctx *x)
 {
@@ -35,11 +34,7 @@ void info_lock(struct cmd_ctx *x)
 		info_fail(x, 603, DIAG_NOT_C3P, "requestMalformed", "'locked' is neither true nor false");
 		return;
 	}
-	if (x->rq->conf->locked != locked) {
-		conf_set_locked(&x->rq->app->confs, x->rq->conf, locked);
-		mculink_set_locked(x->rq->app, x->rq->conf, locked);
-		log_info(conf, "%s: %s by %s", x->rq->conf->key, locked ? "locked" : "unlocked", x->by->entity);
-	}
+	control_lock(x->rq->app, x->rq->conf, locked, x->by->entity);
 	info_done(x);
 }
 
