@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/trace.h"
+#include "lib/http/http.h"
 
 struct late_answer {
 	struct app    *app;
@@ -102,6 +103,46 @@ void answer_c3p(struct app *a, struct sip_st *st, int code, struct buf *b, enum 
 	else
 		answer(a, st, &(struct answer){ .code = code, .ctype = C3P_CTYPE, .body = buf_view(b), .diag = diag, .text = text });
 	buf_fini(b);
+}
+
+/* --- over HTTPS */
+struct late_http { struct http_req *rq; int status; const char *ctype; struct buf body; };
+
+static void on_late_http_destroy(void *arg)
+{
+	struct late_http *l = arg;
+
+	mem_deref(l->rq);
+	buf_fini(&l->body);
+}
+
+static void on_http_committed(int err, void *arg)
+{
+	struct late_http *l = arg;
+
+	if (err)
+		http_reply_hdrs(l->rq, 503, "Retry-After: 5\r\n", "text/plain", STR("the conference store cannot be written\n"));
+	else
+		http_reply(l->rq, l->status, l->ctype, buf_view(&l->body));
+	mem_deref(l);
+}
+
+void answer_http(struct app *a, struct http_req *rq, int status, const char *ctype, struct buf *b)
+{
+	struct late_http *l = b && b->err ? NULL : mem_zalloc(sizeof(*l), on_late_http_destroy);
+
+	if (!l) {
+		http_reply(rq, 503, NULL, STR_NULL);
+		if (b)
+			buf_fini(b);
+		return;
+	}
+	l->rq     = mem_ref(rq);
+	l->status = status;
+	l->ctype  = ctype;
+	if (b)
+		l->body = *b;            /* its memory, too */
+	store_defer(a->store, on_http_committed, l);
 }
 
 /* --- requests of ours */

@@ -26,6 +26,10 @@ void answer_error(struct app *a, struct sip_st *st, int code, enum diag diag, co
 /* A C3P body built by the caller in b (freed here). */
 void answer_c3p(struct app *a, struct sip_st *st, int code, struct buf *b, enum diag diag, const char *text);
 
+/* The same over HTTPS; b (freed here, NULL: no body) is the answer. */
+struct http_req;
+void answer_http(struct app *a, struct http_req *rq, int status, const char *ctype, struct buf *b);
+
 /* A request of ours inside a focus dialog, after the commit; nobody waits for the answer (a 481 ends the endpoint). Keeps
  * the dialog alive. */
 void say_stop(void);                     /* at shutdown, behind store_flush(): forgets those unanswered */

@@ -13,12 +13,10 @@
 #include "focusd/mculink.h"
 #include "focusd/passcode.h"
 #include "focusd/policy.h"
-#include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
-#include "lib/http/http.h"
 
 #define ORGANIZER     "attendant"
 #define PER_ADDRESS   5u                 /* an address may be many callers: so many times the limit of one */
@@ -120,48 +118,8 @@ static void right(struct app *a, const struct endpoint *e)
 	mem_deref(k);
 }
 
-/* --- the answer, after the commit */
-struct reply { struct http_req *hr; struct buf body; };
-
-static void on_reply_destroy(void *arg)
-{
-	struct reply *p = arg;
-
-	mem_deref(p->hr);
-	buf_fini(&p->body);
-}
-
-static void on_committed(int err, void *arg)
-{
-	struct reply *p = arg;
-
-	http_reply(p->hr, err ? 503 : 200, err ? NULL : C3P_HTTP_CTYPE, err ? STR_NULL : buf_view(&p->body));
-	mem_deref(p);
-}
-
-static void reply(struct app *a, struct http_req *hr, const struct c3p_env *env, const char *command, const char *reason)
-{
-	struct reply *p = mem_zalloc(sizeof(*p), on_reply_destroy);
-
-	if (!p) {
-		http_reply(hr, 503, NULL, STR_NULL);
-		return;
-	}
-	buf_init(&p->body, 0);
-	c3p_simple_response(&p->body, env, reason ? C3P_FAILURE : C3P_SUCCESS, command, reason, NULL);
-	p->hr = mem_ref(hr);
-	store_defer(a->store, on_committed, p);
-}
-
-static void answer_now(struct app *a, struct http_req *hr, const struct c3p_req *r, const char *reason)
-{
-	struct c3p_env env = { .request_id = r->request_id, .from = r->to, .to = r->from };
-
-	reply(a, hr, &env, r->command, reason);
-}
-
 /* --- the way in */
-struct entry {                           /* a caller on his way, or with a command; survives the conferences */
+struct entry {                           /* a caller on his way; survives both conferences */
 	struct app      *app;
 	struct http_req *hr;
 	char *request_id, *from, *to;
@@ -187,7 +145,7 @@ static void finish(struct entry *t, const char *reason)
 
 	if (e)
 		life_leg_gone(t->app, e);
-	reply(t->app, t->hr, &env, "enter", reason);
+	c3phttp_done(t->app, t->hr, &env, "enter", reason);
 	mem_deref(t);
 }
 
@@ -279,7 +237,7 @@ static void let_in(struct app *a, struct http_req *hr, const struct c3p_req *r, 
 		if (u && TAILQ_EMPTY(&u->eps))
 			user_remove(&a->confs, u);
 		mem_deref(t);
-		answer_now(a, hr, r, "serverBusy");
+		c3phttp_answer(a, hr, r, "serverBusy");
 		return;
 	}
 	metric_inc(&metrics[M_IN]);
@@ -326,103 +284,21 @@ static const char *judge(struct app *a, const struct endpoint *e, const struct c
 	return "unauthorized";
 }
 
-static struct endpoint *endpoint_of(struct app *a, const struct c3p_req *r)
-{
-	struct c3p_uri u;
-	struct conf *c = c3p_uri_decode(&u, str_c(r->keys.conf_entity)) == 0 ? conf_find(&a->confs, u.user, u.domain, u.id) : NULL;
-	struct endpoint *e = c && c->active ? endpoint_find(c, r->keys.endpoint_entity) : NULL;
-	uint64_t epoch;
-
-	if (!e || !r->epoch || str_u64(str_c(r->epoch), &epoch) || epoch != c->epoch)
-		return NULL;
-	return cstr_eq(e->user->entity, r->keys.user_entity) && e->session == SESSION_AV ? e : NULL;
-}
-
 void attendant_on_enter(struct app *a, struct http_req *hr, const struct c3p_req *r)
 {
-	struct endpoint *e = endpoint_of(a, r);
+	struct endpoint *e = c3phttp_leg(a, r);
 	enum conf_role role = ROLE_ATTENDEE;
 	struct conf *c = NULL;
 	const char *reason;
 
 	if (!e || !attendant_is(e->user->conf)) {
-		answer_now(a, hr, r, "endpointDoesntExist");
+		c3phttp_answer(a, hr, r, "endpointDoesntExist");
 		return;
 	}
 	reason = paused(a, e->user->auth, e->user->caller, e->address) ? "tooManyAttempts" : judge(a, e, r, &c, &role);
 	trace_add(e->call_id, "attendant: %s", reason ? reason : "number and pass code are right");
 	if (reason)
-		answer_now(a, hr, r, reason);
+		c3phttp_answer(a, hr, r, reason);
 	else
 		let_in(a, hr, r, e, c, role);
-}
-
-/* The conference of a presenter who has pressed keys in it; NULL: he was told why not. */
-static struct conf *commanded(struct app *a, struct http_req *hr, const struct c3p_req *r, const struct endpoint **ep)
-{
-	struct endpoint *e = endpoint_of(a, r);
-
-	if (!e || !policy_is_presenter(e->user) || attendant_is(e->user->conf)) {
-		answer_now(a, hr, r, e ? "unauthorized" : "endpointDoesntExist");
-		return NULL;
-	}
-	*ep = e;
-	return e->user->conf;
-}
-
-void attendant_on_lock(struct app *a, struct http_req *hr, const struct c3p_req *r)
-{
-	bool locked = cstr_ieq(xml_text(xml_child(r->cmd, NULL, "locked")), "true");
-	const struct endpoint *e;
-	struct conf *c = commanded(a, hr, r, &e);
-
-	if (!c)
-		return;
-	if (c->locked != locked) {
-		conf_set_locked(&a->confs, c, locked);
-		mculink_set_locked(a, c, locked);
-		log_info(conf, "%s: %s by %s, on his keys", c->key, locked ? "locked" : "unlocked", e->user->entity);
-	}
-	answer_now(a, hr, r, NULL);
-}
-
-/* An MCU that does not answer is no failure: the conference is to be recorded, and is as soon as one hears of it. */
-static void on_recorded(int err, const char *reason, const struct c3p_resp *resp, void *arg)
-{
-	struct entry *t = arg;
-	struct c3p_env env = { .request_id = t->request_id, .from = t->to, .to = t->from };
-
-	(void)resp;
-	reply(t->app, t->hr, &env, "record", err == -EPROTO ? reason : NULL);
-	mem_deref(t);
-}
-
-static void record(struct app *a, struct http_req *hr, const struct c3p_req *r, const struct endpoint *e, struct conf *c, bool on)
-{
-	struct entry *t = mem_zalloc(sizeof(*t), on_entry_destroy);
-
-	if (!t || entry_fill(t, hr, r, e, c)) {
-		mem_deref(t);
-		answer_now(a, hr, r, "serverBusy");
-		return;
-	}
-	t->app = a;
-	conf_set_recording(&a->confs, c, on);
-	log_info(conf, "%s: recording %s by %s, on his keys", c->key, on ? "started" : "ended", e->user->entity);
-	if (mculink_set_recording(a, c, on, on_recorded, t))
-		on_recorded(0, "", NULL, t);
-}
-
-void attendant_on_record(struct app *a, struct http_req *hr, const struct c3p_req *r)
-{
-	bool on = cstr_ieq(xml_text(xml_child(r->cmd, NULL, "recording")), "true");
-	const struct endpoint *e;
-	struct conf *c = commanded(a, hr, r, &e);
-
-	if (!c)
-		return;
-	if (c->recording == on)
-		answer_now(a, hr, r, NULL);
-	else
-		record(a, hr, r, e, c, on);
 }

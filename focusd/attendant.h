@@ -17,8 +17,4 @@ bool attendant_reserved(const char *organizer);                        /* nobody
 bool attendant_paused(const struct uas_req *rq);                       /* this caller, or his address, has tried too often */
 void attendant_on_enter(struct app *a, struct http_req *hr, const struct c3p_req *r);
 
-/* A caller's own keys (mcu/bridge.h): presenters lock and open. */
-void attendant_on_record(struct app *a, struct http_req *hr, const struct c3p_req *r);
-void attendant_on_lock(struct app *a, struct http_req *hr, const struct c3p_req *r);
-
 #endif

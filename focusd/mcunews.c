@@ -7,13 +7,13 @@
  * The MCU owns its endpoints and their media; everything else in its documents is ignored.
  */
 #include <errno.h>
+#include "focusd/answer.h"
 #include "focusd/dialout.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/c3phttp.h"
 #include "focusd/mcunews.h"
-#include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
@@ -283,40 +283,6 @@ void on_mcu_down(struct app *a, const char *id, const char *instance, const char
 }
 
 /* --- HTTP */
-struct late_http { struct http_req *rq; };
-
-static void on_late_destroy(void *arg)
-{
-	mem_deref(((struct late_http *)arg)->rq);
-}
-
-static void on_committed(int err, void *arg)
-{
-	struct late_http *l = arg;
-
-	http_reply(l->rq, err ? 503 : 204, NULL, STR_NULL);
-	mem_deref(l);
-}
-
-static void taken(struct app *a, struct http_req *rq)
-{
-	struct late_http *l = mem_zalloc(sizeof(*l), on_late_destroy);
-
-	if (!l) {
-		http_reply(rq, 503, NULL, STR_NULL);
-		return;
-	}
-	l->rq = mem_ref(rq);
-	store_defer(a->store, on_committed, l);
-}
-
-static struct conf *conf_of(struct app *a, const char *entity)
-{
-	struct c3p_uri u;
-
-	return entity && c3p_uri_decode(&u, str_c(entity)) == 0 ? conf_find(&a->confs, u.user, u.domain, u.id) : NULL;
-}
-
 /* One that was taken for dead, or lost the conference to another, ends it when it is told so (409). Which type of MCU
  * speaks stands in its own URI. */
 static int session_of(const struct conf *c, const struct c3p_req *r)
@@ -335,7 +301,7 @@ static int session_of(const struct conf *c, const struct c3p_req *r)
 void mcunews_on_notify(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
 	const struct xml_node *info = xml_child(r->cmd, NULL, "conference-info");
-	struct conf *c = conf_of(a, info ? xml_attr(info, NULL, "entity") : NULL);
+	struct conf *c = c3phttp_conf(a, info ? xml_attr(info, NULL, "entity") : NULL);
 	uint32_t version = info ? version_of(info) : 0;
 	struct conf_mcu *m;
 	uint64_t epoch;
@@ -364,13 +330,13 @@ void mcunews_on_notify(struct app *a, struct http_req *rq, const struct c3p_req 
 		if (gap)
 			mcunews_sync(a, c, (enum conf_session)s);
 	}
-	taken(a, rq);
+	answer_http(a, rq, 204, NULL, NULL);
 }
 
 /* An MCU that reconnects asks whether its conference is still wanted. */
 void mcunews_on_get_conference(struct app *a, struct http_req *rq, const struct c3p_req *r)
 {
-	struct conf *c = conf_of(a, r->keys.conf_entity);
+	struct conf *c = c3phttp_conf(a, r->keys.conf_entity);
 	uint64_t epoch = 0;
 
 	if (c && c->active && (!r->epoch || (str_u64(str_c(r->epoch), &epoch) == 0 && epoch == c->epoch)))
@@ -388,6 +354,6 @@ bool mcunews_late_response(struct app *a, struct http_req *rq)
 		return false;
 	mculink_late(a, &resp);
 	c3p_resp_fini(&resp);
-	taken(a, rq);
+	answer_http(a, rq, 204, NULL, NULL);
 	return true;
 }

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include "focusd/answer.h"
 #include "focusd/service.h"
-#include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
@@ -196,41 +196,9 @@ static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 }
 
 /* --- the command */
-struct late { struct http_req *rq; char *body; };
-
-static void on_late_destroy(void *arg)
-{
-	struct late *l = arg;
-
-	mem_deref(l->rq);
-	mem_deref(l->body);
-}
-
-static void on_committed(int err, void *arg)
-{
-	struct late *l = arg;
-
-	if (err)
-		http_reply_hdrs(l->rq, 503, "Retry-After: 5\r\n", "text/plain", STR("the conference store cannot be written\n"));
-	else
-		http_reply(l->rq, 200, C3P_HTTP_CTYPE, str_c(l->body));
-	mem_deref(l);
-}
-
 static void on_reply(const struct svc *x, struct buf *b)
 {
-	struct late *l = mem_zalloc(sizeof(*l), on_late_destroy);
-
-	if (l && !b->err)
-		l->body = str_dup(buf_view(b));
-	buf_fini(b);
-	if (!l || !l->body) {
-		mem_deref(l);
-		http_reply(x->arg, 503, NULL, STR_NULL);
-		return;
-	}
-	l->rq = mem_ref(x->arg);
-	store_defer(x->app->store, on_committed, l);
+	answer_http(x->app, x->arg, 200, C3P_HTTP_CTYPE, b);
 }
 
 static const char *check(const struct c3p_req *r, const char *me, struct str user, struct str domain)
