@@ -149,6 +149,12 @@ void mculink_sweep(struct app *a)
 	}
 }
 
+static int post(struct call *k)
+{
+	k->posted = true;
+	return http_post(k->app->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), k->timeout_ms, on_http, k);
+}
+
 static void on_committed(int err, void *arg)
 {
 	struct call *k = arg;
@@ -157,9 +163,7 @@ static void on_committed(int err, void *arg)
 		err = -ECANCELED;
 	if (!err) {
 		metric_inc(&metrics[0]);
-		k->posted = true;
-		err = http_post(k->app->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), k->timeout_ms,
-				on_http, k);
+		err = post(k);
 	}
 	if (err)
 		finish(k, err, "serverBusy", NULL);
@@ -211,6 +215,20 @@ static int send(struct call *k, struct xmlw *w, mculink_cb *cb, void *arg)
 	return 0;
 }
 
+/* At once: nothing of ours depends on it yet. */
+static int send_now(struct call *k, struct xmlw *w, mculink_cb *cb, void *arg)
+{
+	int err = c3p_end(w);
+
+	k->cb  = cb;
+	k->arg = arg;
+	if (!err)
+		err = post(k);
+	if (err)
+		mem_deref(k);
+	return err;
+}
+
 static struct call *begin_conf(struct app *a, struct conf *c, enum conf_session s, const char *what, const struct user *by,
 			       struct xmlw *w)
 {
@@ -223,30 +241,19 @@ int mculink_ping(struct app *a, const struct mcu *m, mculink_cb *cb, void *arg)
 {
 	struct xmlw w;
 	struct call *k = begin(a, m->url, m->id, NULL, "ping", NULL, &w);
-	int err;
 
 	if (!k)
 		return -ENOMEM;
 	xmlw_leaf(&w, "ping", "");
-	err = c3p_end(&w);
-	k->cb  = cb;
-	k->arg = arg;
 	k->timeout_ms = PROBE_MS;
-	k->posted = true;
-	if (!err)
-		err = http_post(a->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), PROBE_MS, on_http, k);
-	if (err)
-		mem_deref(k);
-	return err;
+	return send_now(k, &w, cb, arg);
 }
 
-/* At once, like a ping: nothing of ours depends on it yet. */
 int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, const char *exclude, mculink_cb *cb, void *arg)
 {
 	struct str rest = str_c(exclude);
 	struct xmlw w;
 	struct call *k = begin(a, a->factory_url, "sip:mcufactory", c, "getMCU", NULL, &w);
-	int err;
 
 	if (!k)
 		return -ENOMEM;
@@ -264,15 +271,7 @@ int mculink_get_mcu(struct app *a, const struct conf *c, enum conf_session s, co
 		mem_deref(id);
 	}
 	xmlw_end(&w);
-	err = c3p_end(&w);
-	k->cb  = cb;
-	k->arg = arg;
-	k->posted = true;
-	if (!err)
-		err = http_post(a->mcus, &k->http, k->url, C3P_HTTP_CTYPE, buf_view(&k->body), k->timeout_ms, on_http, k);
-	if (err)
-		mem_deref(k);
-	return err;
+	return send_now(k, &w, cb, arg);
 }
 
 static void keys_of(struct c3p_keys *k, const struct conf *c, const char *user, const char *endpoint)
