@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include "focusd/attendant.h"
 #include "focusd/c3phttp.h"
 #include "focusd/factory.h"
-#include "focusd/guess.h"
 #include "focusd/farewell.h"
 #include "focusd/life.h"
 #include "focusd/mculink.h"
 #include "focusd/mcunews.h"
 #include "focusd/notify.h"
+#include "focusd/passcode.h"
 #include "focusd/service.h"
 #include "focusd/pin.h"
 #include "focusd/store.h"
@@ -223,7 +224,9 @@ int app_start(struct app *a, char *err, size_t errsz)
 	mcunews_init();
 	rc = factory_alloc(&a->factory);
 	if (!rc)
-		rc = guesses_alloc(&a->guesses, (uint64_t)a->cfg.attendant_pause_s * 1000);
+		rc = attendant_start(a);
+	if (!rc)
+		rc = passcode_start(a);
 	if (!rc)
 		rc = start_tls(a, err, errsz);
 	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]) && !rc; i++) {
@@ -278,7 +281,9 @@ void app_stop(struct app *a)
 	a->cms          = mem_deref(a->cms);
 	a->seal       = mem_deref(a->seal);
 	a->factory    = mem_deref(a->factory);
-	a->guesses    = mem_deref(a->guesses);
+	a->wrong_entries = mem_deref(a->wrong_entries);
+	a->wrong_pins = mem_deref(a->wrong_pins);
+	a->wrong_logins = mem_deref(a->wrong_logins);
 	a->server_tls = mem_deref(a->server_tls);
 	a->client_tls = mem_deref(a->client_tls);
 	a->notify_url   = mem_deref(a->notify_url);

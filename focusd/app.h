@@ -28,7 +28,7 @@ struct app {
 	struct http_cli   *mcus;             /* HTTPS client towards the MCUs */
 	struct store      *store;
 	struct seal       *seal;             /* of pass codes, pin.c */
-	struct guesses    *guesses;          /* wrong numbers and pass codes, attendant.c */
+	struct guesses    *wrong_entries, *wrong_pins, *wrong_logins;    /* attendant.c, passcode.c, service_http.c */
 	struct factory    *factory;
 	struct jsonsock   *admin;
 	struct confs       confs;

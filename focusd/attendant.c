@@ -29,6 +29,14 @@ static struct metric metrics[] = {
 };
 enum { M_IN, M_WRONG, M_REFUSED };
 
+int attendant_start(struct app *a)
+{
+	uint64_t pause_ms = (uint64_t)a->cfg.attendant_pause_s * 1000;
+
+	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
+	return guesses_alloc(&a->wrong_entries, pause_ms, pause_ms);
+}
+
 /* --- its conference */
 bool attendant_is(const struct conf *c)
 {
@@ -55,7 +63,6 @@ struct conf *attendant_conf(struct app *a, struct str user)
 {
 	struct conf *c = NULL;
 
-	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
 	if (!*a->cfg.attendant_name || !str_ieq(user, str_c(a->cfg.attendant_name)))
 		return NULL;
 	c = conf_find_name(&a->confs, str_c(a->cfg.attendant_name));
@@ -79,7 +86,7 @@ static bool paused(const struct app *a, enum conf_auth auth, const char *caller,
 {
 	char *k1 = caller_key(auth, caller), *k2 = address_key(address);
 	uint64_t now = ev_now_ms(a->loop);
-	bool yes = guess_paused(a->guesses, k1, now) || guess_paused(a->guesses, k2, now);
+	bool yes = guess_paused(a->wrong_entries, k1, now) || guess_paused(a->wrong_entries, k2, now);
 
 	mem_deref(k1);
 	mem_deref(k2);
@@ -103,8 +110,8 @@ static void wrong(struct app *a, const struct endpoint *e)
 	uint64_t now = ev_now_ms(a->loop);
 
 	metric_inc(&metrics[M_WRONG]);
-	guess_wrong(a->guesses, k1, limit, now);
-	guess_wrong(a->guesses, k2, limit * (trunk ? PER_TRUNK : PER_ADDRESS), now);
+	guess_wrong(a->wrong_entries, k1, limit, now);
+	guess_wrong(a->wrong_entries, k2, limit * (trunk ? PER_TRUNK : PER_ADDRESS), now);
 	log_warn(conf, "attendant: wrong number or pass code by %s", e->user->caller ? e->user->caller : e->user->display);
 	mem_deref(k1);
 	mem_deref(k2);
@@ -114,7 +121,7 @@ static void right(struct app *a, const struct endpoint *e)
 {
 	char *k = caller_key(e->user->auth, e->user->caller);
 
-	guess_right(a->guesses, k);
+	guess_right(a->wrong_entries, k, ev_now_ms(a->loop));
 	mem_deref(k);
 }
 

@@ -11,6 +11,7 @@
 struct http_req;
 struct c3p_req;
 
+int  attendant_start(struct app *a);
 bool attendant_is(const struct conf *c);
 struct conf *attendant_conf(struct app *a, struct str user);           /* made at need; NULL: not its address */
 bool attendant_reserved(const char *organizer);                        /* nobody else's rooms are his */

@@ -124,8 +124,6 @@ struct conf {
 	enum conf_policy policy;
 	int64_t          expiry_s;           /* UTC; 0: never */
 	char            *pin;                /* sealed, see lib/tls/seal.h; NULL: none */
-	unsigned         pin_wrong;          /* wrong ones in a row, see passcode.c */
-	uint64_t         pin_pause_ms;
 	bool             trunk_ok;
 	char            *invited;            /* lines "presenter sip:x@y" */
 	char            *types;              /* "chat,audio-video": MCU types of the record */

@@ -18,7 +18,7 @@ struct entry {
 struct guesses {
 	struct entry *by_key;
 	TAILQ_HEAD(, entry) list;
-	uint64_t      pause_ms;
+	uint64_t      pause_ms, within_ms;
 };
 
 static void entry_destructor(void *arg)
@@ -41,14 +41,15 @@ static void destructor(void *arg)
 		drop(g, TAILQ_FIRST(&g->list));
 }
 
-int guesses_alloc(struct guesses **gp, uint64_t pause_ms)
+int guesses_alloc(struct guesses **gp, uint64_t pause_ms, uint64_t within_ms)
 {
 	struct guesses *g = mem_zalloc(sizeof(*g), destructor);
 
 	if (!g)
 		return -ENOMEM;
 	TAILQ_INIT(&g->list);
-	g->pause_ms = pause_ms;
+	g->pause_ms  = pause_ms;
+	g->within_ms = within_ms;
 	*gp = g;
 	return 0;
 }
@@ -58,7 +59,7 @@ static struct entry *find(const struct guesses *g, const char *key)
 	struct entry *e = NULL;
 
 	if (key)
-		HASH_FIND_STR(g->by_key, key, e);
+		HASH_FIND(hh, g->by_key, key, strnlen(key, GUESS_KEY), e);
 	return e;
 }
 
@@ -75,7 +76,7 @@ static struct entry *make(struct guesses *g, const char *key)
 
 	if (!e)
 		return NULL;
-	e->key = str_dup(str_c(key));
+	e->key = str_dup((struct str){ key, strnlen(key, GUESS_KEY) });
 	if (!e->key)
 		return mem_deref(e);
 	if (HASH_COUNT(g->by_key) >= GUESS_MAX)
@@ -97,7 +98,7 @@ void guess_wrong(struct guesses *g, const char *key, unsigned limit, uint64_t no
 		return;
 	TAILQ_REMOVE(&g->list, e, le);
 	TAILQ_INSERT_TAIL(&g->list, e, le);
-	if (!e->wrong || now_ms - e->since_ms > g->pause_ms) {
+	if (!e->wrong || now_ms - e->since_ms > g->within_ms) {
 		e->wrong    = 0;
 		e->since_ms = now_ms;
 	}
@@ -107,11 +108,13 @@ void guess_wrong(struct guesses *g, const char *key, unsigned limit, uint64_t no
 	}
 }
 
-void guess_right(struct guesses *g, const char *key)
+void guess_right(struct guesses *g, const char *key, uint64_t now_ms)
 {
 	struct entry *e = find(g, key);
 
-	if (e)
+	if (e && now_ms < e->until_ms)
+		e->wrong = 0;
+	else if (e)
 		drop(g, e);
 }
 

@@ -6,10 +6,11 @@
  */
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include "focusd/answer.h"
+#include "focusd/guess.h"
+#include "focusd/nonce.h"
 #include "focusd/service.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -19,6 +20,7 @@
 #include "lib/tls/digest.h"
 
 #define PATH    "/LiveServer/FocusFactory/"
+#define SCOPE   "schedule"               /* no conference has this key */
 #define NONCE_S 300
 
 static struct metric metrics[] = {
@@ -65,40 +67,11 @@ bool service_http_is_user(const struct app *a, const char *name)
 	return found;
 }
 
-static const char *secret(void)
-{
-	static char s[33];
-
-	if (!*s && str_random_hex(s, 32))
-		*s = '\0';
-	return s;
-}
-
-static int make_nonce(char out[64], int64_t when)
-{
-	char h[33];
-	int err = *secret() ? digest_md5(h, "%s:schedule:%lld", secret(), (long long)when) : -ENOMEM;
-
-	if (!err)
-		snprintf(out, 64, "%lld.%s", (long long)when, h);
-	return err;
-}
-
-static bool nonce_fresh(struct str nonce)
-{
-	struct str rest = nonce;
-	char want[64];
-	uint64_t when;
-
-	return str_u64(str_cut(&rest, '.'), &when) == 0 && app_wall_s() - (int64_t)when <= NONCE_S &&
-	       make_nonce(want, (int64_t)when) == 0 && str_eq(nonce, str_c(want));
-}
-
 static void challenge(const struct app *a, struct http_req *rq, bool stale)
 {
-	char nonce[64], *hdrs = NULL;
+	char nonce[NONCE_SIZE], *hdrs = NULL;
 
-	if (make_nonce(nonce, app_wall_s()) == 0)
+	if (nonce_make(nonce, SCOPE) == 0)
 		hdrs = str_printf("WWW-Authenticate: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\r\n", a->cfg.domain,
 				  nonce, stale ? ", stale=true" : "");
 	if (hdrs)
@@ -108,55 +81,51 @@ static void challenge(const struct app *a, struct http_req *rq, bool stale)
 	mem_deref(hdrs);
 }
 
-/* --- guessing. By user at an address, so that nobody locks out somebody else, and wider by address. Counters are shared by
- * what falls on the same slot, so memory is bounded; a secret decides what does. */
-#define GUESS_SLOTS 4096u
+/* --- guessing. By user at an address, so that nobody locks out somebody else, and wider by address. */
 #define MAX_WRONG   10u
 #define MAX_WRONG_OF_ADDRESS 50u
 #define PAUSE_MS    30000u
 
-static struct guess { uint64_t until_ms; unsigned wrong; } guesses[GUESS_SLOTS];
-
-static uint64_t hash(uint64_t h, struct str s)
-{
-	for (size_t i = 0; i < s.l; i++)
-		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-	return h;
-}
+struct guesser { char user[GUESS_KEY], address[64]; };
 
 /* "192.0.2.1:40001" without its port; of IPv6 the network, whose addresses are one client's to choose from */
-static struct str network_of(const char *addr, unsigned char out[16])
+static void network_of(char out[64], const char *addr)
 {
-	struct str s = str_c(addr);
-	char ip[64];
+	unsigned char ip[16];
+	char *end;
 
-	while (s.l && s.p[s.l - 1] != ':')
-		s.l--;
-	s.l -= s.l > 0;
-	if (s.l < 2 || s.p[0] != '[')
-		return s;
-	snprintf(ip, sizeof(ip), "%.*s", (int)(s.l - 2), s.p + 1);
-	return inet_pton(AF_INET6, ip, out) == 1 ? (struct str){ (const char *)out, 8 } : s;
+	snprintf(out, 64, "%s", addr + (*addr == '['));
+	end = *addr == '[' ? strchr(out, ']') : strrchr(out, ':');
+	if (end)
+		*end = '\0';
+	if (inet_pton(AF_INET6, out, ip) == 1) {
+		memset(ip + 8, 0, 8);
+		inet_ntop(AF_INET6, ip, out, 64);
+	}
 }
 
-static struct guess *slot(const struct app *a, uint64_t h)
+static struct guesser guesser_of(const struct http_req *rq, struct str user)
 {
-	struct guess *g = &guesses[(h ^ h >> 29) % GUESS_SLOTS];
-	uint64_t now = ev_now_ms(a->loop);
+	struct guesser g;
 
-	if (now >= g->until_ms)
-		*g = (struct guess){ .until_ms = now + PAUSE_MS };
+	network_of(g.address, http_req_addr(rq));
+	snprintf(g.user, sizeof(g.user), "%s " STR_FMT, g.address, STR_ARG(user));
 	return g;
 }
 
-struct guesser { struct guess *user, *address; };
-
-static struct guesser guesser_of(const struct app *a, const struct http_req *rq, struct str user)
+static bool paused(const struct app *a, const struct guesser *g)
 {
-	unsigned char net[16];
-	uint64_t h = hash(hash(14695981039346656037u, str_c(secret())), network_of(http_req_addr(rq), net));
+	uint64_t now = ev_now_ms(a->loop);
 
-	return (struct guesser){ .address = slot(a, h), .user = slot(a, hash(hash(h, STR("|")), user)) };
+	return guess_paused(a->wrong_logins, g->user, now) || guess_paused(a->wrong_logins, g->address, now);
+}
+
+static void was_wrong(const struct app *a, const struct guesser *g)
+{
+	uint64_t now = ev_now_ms(a->loop);
+
+	guess_wrong(a->wrong_logins, g->user, MAX_WRONG, now);
+	guess_wrong(a->wrong_logins, g->address, MAX_WRONG_OF_ADDRESS, now);
 }
 
 /* *user borrows from the request */
@@ -172,20 +141,19 @@ static bool authenticated(struct app *a, struct http_req *rq, struct str *user)
 		challenge(a, rq, false);
 		return false;
 	}
-	if (!nonce_fresh(d.nonce)) {
+	if (!nonce_fresh(d.nonce, SCOPE, NONCE_S)) {
 		challenge(a, rq, true);
 		return false;
 	}
-	g = guesser_of(a, rq, d.username);
-	if (g.user->wrong >= MAX_WRONG || g.address->wrong >= MAX_WRONG_OF_ADDRESS) {    /* not looked at, nor in the database */
+	g = guesser_of(rq, d.username);
+	if (paused(a, &g)) {                     /* not looked at, nor in the database */
 		metric_inc(&metrics[M_PAUSED]);
 		http_reply_hdrs(rq, 503, "Retry-After: 30\r\n", "text/plain", STR("too many wrong passwords, try again later\n"));
 		return false;
 	}
 	known = find_ha1(a, d.username, ha1);
 	if (!digest_check(&d, ha1, true, http_req_method(rq)) || !known) {
-		g.user->wrong++;
-		g.address->wrong++;
+		was_wrong(a, &g);
 		metric_inc(&metrics[M_DENIED]);
 		log_warn(http, "scheduling: wrong credentials of " STR_FMT " from %s", STR_ARG(d.username), http_req_addr(rq));
 		challenge(a, rq, false);
@@ -254,7 +222,11 @@ int service_http_start(struct app *a)
 	struct http_tls tls = { .cert_file = a->cfg.schedule_cert, .key_file = a->cfg.schedule_key, .open = true };
 	struct http_srv_prm p = { .loop = a->loop, .bind = a->cfg.schedule_bind, .port = (uint16_t)a->cfg.schedule_port, .tls = &tls,
 				  .max_body = 256 * 1024, .reqcb = on_request, .arg = a };
+	int err;
 
 	metric_register(metrics, sizeof(metrics) / sizeof(metrics[0]));
-	return a->cfg.schedule_port ? http_srv_alloc(&a->schedule, &p) : 0;
+	if (!a->cfg.schedule_port)
+		return 0;
+	err = guesses_alloc(&a->wrong_logins, PAUSE_MS, PAUSE_MS);
+	return err ? err : http_srv_alloc(&a->schedule, &p);
 }
