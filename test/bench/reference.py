@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from conclave_test.sipmsg import Msg
+from conclave_test.sipmsg import Msg, take_messages
 
 HERE = Path(__file__).resolve().parent
 WORKERS = 4                              # as in the real edge
@@ -42,17 +42,8 @@ def stream_messages(sock):
         chunk = sock.recv(65536)
         if not chunk:
             return
-        data += chunk
-        while True:
-            data = data.lstrip(b"\r\n")
-            head = data.find(b"\r\n\r\n")
-            if head < 0:
-                break
-            length = int(Msg.parse(data[:head + 4]).get("Content-Length", "0"))
-            if len(data) < head + 4 + length:
-                break
-            whole, data = data[:head + 4 + length], data[head + 4 + length:]
-            yield Msg.parse(whole)
+        messages, data = take_messages(data + chunk)
+        yield from map(Msg.parse, messages)
 
 
 class Responder:

@@ -5,7 +5,7 @@ CONCLAVE_BUILD names the build directory (default build), CONCLAVE_TEST_KEEP=1 k
 """
 import pytest
 
-from conclave_test.stack import Stack
+from conclave_test.stack import USERS, Stack
 
 
 def pytest_configure(config):
@@ -19,6 +19,12 @@ def stack(request):
     request.module.__stack__ = s
     yield s
     s.stop()
+
+
+@pytest.fixture(scope="module")
+def uas(stack):
+    """The users of a stack, registered, for tests that do not care what else their phones are doing."""
+    return {u: stack.ua(u, register=True) for u in USERS}
 
 
 @pytest.fixture(autouse=True)

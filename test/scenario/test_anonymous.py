@@ -21,11 +21,6 @@ CODE = "Pass2468"
 A, X = 520, 640
 
 
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol")}
-
-
 def anonymous(stack, code=CODE, name=None, display="Guest"):
     ua = UA(stack.tls, name or os.urandom(16).hex(), "anonymous.invalid", code, tls=verified_tls(str(stack.dir / "ca" / "client-root.pem")),
             display=display)

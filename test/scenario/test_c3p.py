@@ -16,11 +16,6 @@ DOMAIN = "conclave.test"
 ALICE, BOB, CAROL = (f"sip:{u}@{DOMAIN}" for u in ("alice", "bob", "carol"))
 
 
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol", "dave")}
-
-
 @pytest.fixture
 def conf(uas, end):
     """A fresh conference with alice (organizer) and bob (attendee) in it, both with rosters."""

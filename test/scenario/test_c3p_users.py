@@ -17,11 +17,6 @@ ALICE, BOB, CAROL, DAVE = (f"sip:{u}@conclave.test" for u in ("alice", "bob", "c
 NOT_ALLOWED = (403, 3014, "failure", "unauthorized")
 
 
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol", "dave")}
-
-
 @pytest.fixture
 def conf(uas, end):
     """alice organizes; bob and carol are attendees."""

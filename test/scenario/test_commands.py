@@ -335,11 +335,6 @@ def test_every_command_of_the_tables_has_its_row():
 
 
 # --- INFO
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol", "dave")}
-
-
 @pytest.fixture
 def world(stack, uas, end):
     return lambda audio: World(stack, uas, end, audio)

@@ -24,11 +24,6 @@ A, B, C = 520, 640, 930
 ALL = [A, B, C]
 
 
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol", "dave")}
-
-
 @pytest.fixture
 def conf(uas, end):
     """alice organizes, bob is an attendee."""

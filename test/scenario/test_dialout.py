@@ -255,14 +255,11 @@ def test_nobody_else_may_act_in_a_dialled_call(party, stack, end):
     p.start()
     carol = end(p.carol.answer(tone=B))
     p.wait_status("connected")
-    dave, answers = stack.ua("dave", register=True), []
+    dave = stack.ua("dave", register=True)
     carol.cseq += 5
     for method in ("BYE", "UPDATE", "INVITE"):
-        forged = carol.build(method)
-        forged.set("Via", dave.via())
-        forged.set("From", forged.get("From").replace("carol", "dave"))
-        answers.append(dave.transact(forged, timeout=4).code)
-    assert answers == [403, 403, 403] and not carol.ended.is_set()
+        assert dave.transact(carol.forge(dave, method, own_name=True), timeout=4).code == 403
+    assert not carol.ended.is_set()
     assert carol.bye().code == 200
     p.wait_status(None)
 

@@ -18,11 +18,6 @@ from conclave_test.sip import SipError
 ALICE, BOB, CAROL = (f"sip:{u}@conclave.test" for u in ("alice", "bob", "carol"))
 
 
-@pytest.fixture(scope="module")
-def uas(stack):
-    return {u: stack.ua(u, register=True) for u in ("alice", "bob", "carol", "dave")}
-
-
 def openssl(*args, data=b""):
     done = subprocess.run(["openssl", *map(str, args)], input=data, capture_output=True, timeout=20)
     assert done.returncode == 0, done.stderr.decode()

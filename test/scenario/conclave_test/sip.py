@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 
-from .sipmsg import Msg, digest, header_params, split_commas, uri_of
+from .sipmsg import Msg, digest, header_params, split_commas, take_messages, uri_of
 
 T1 = 0.5
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -116,6 +116,14 @@ class Dialog:
         if method not in ("ACK", "CANCEL"):
             self.cseq += 1
         return self.ua.build(method, self.target, headers, body, ctype, dialog=self)
+
+    def forge(self, by, method, *args, own_name=False):
+        """A request of this dialog as another UA, who knows the dialog, would send it; in this user's name or in his own."""
+        msg = self.build(method, *args)
+        msg.set("Via", by.via())
+        if own_name:
+            msg.set("From", msg.get("From").replace(self.ua.user, by.user))
+        return msg
 
     def request(self, method, headers=(), body=b"", ctype=None, timeout=8):
         return self.ua.transact(self.build(method, headers, body, ctype), timeout=timeout, dialog=self)
@@ -340,16 +348,8 @@ class UA:
                     continue
                 if not chunk:
                     break
-                data += chunk
-                while True:
-                    data = data.lstrip(b"\r\n")
-                    head = data.find(b"\r\n\r\n")
-                    if head < 0:
-                        break
-                    length = int(Msg.parse(data[:head + 4]).get("Content-Length", "0"))
-                    if len(data) < head + 4 + length:
-                        break
-                    whole, data = data[:head + 4 + length], data[head + 4 + length:]
+                messages, data = take_messages(data + chunk)
+                for whole in messages:
                     self._incoming(whole)
         except (OSError, ValueError):
             pass

@@ -147,6 +147,19 @@ class Msg:
         return self.encode().decode("utf-8", "replace")
 
 
+def take_messages(data):
+    """The whole messages at the beginning of a stream's bytes, and what is behind them."""
+    messages = []
+    while True:
+        data = data.lstrip(b"\r\n")
+        head = data.find(b"\r\n\r\n") + 4
+        end = head + int(Msg.parse(data[:head]).get("Content-Length", "0")) if head >= 4 else 0
+        if not end or len(data) < end:
+            return messages, data
+        messages.append(data[:end])
+        data = data[end:]
+
+
 def challenge_params(value):
     return {k.lower(): v.strip('"') for k, v in re.findall(r'([\w-]+)\s*=\s*("[^"]*"|[^,\s]+)', value)}
 
