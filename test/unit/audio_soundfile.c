@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <ogg/ogg.h>
 #include <opus.h>
 #include "lib/base/mem.h"
 #include "mcu/audio/soundfile.h"
+#include "test/unit/disk.h"
 
 #define HZ 1000.0
 
@@ -122,23 +121,29 @@ static struct ogg_read read_ogg(const uint8_t *p, size_t n)
 	return o;
 }
 
+/* The file as it is now, which never ends within a page. */
+static struct ogg_read written(void)
+{
+	size_t n;
+	const uint8_t *p = contents(&n);
+	struct ogg_read o = read_ogg(p, n);
+
+	assert_int_equal(o.bytes, n);
+	return o;
+}
+
 static void an_ogg_file_can_be_played_up_to_what_was_flushed(void **state)
 {
 	struct soundfile *f = make(SOUNDFILE_OPUS);
-	struct ogg_read o;
-	size_t n;
-	uint8_t *p = contents(&n);
+	struct ogg_read o = written();
 
 	(void)state;
-	o = read_ogg(p, n);
 	assert_int_equal(o.pages, 2);                    /* the heads are there from the start, each on its page */
 	for (unsigned i = 1; i <= 10; i++) {
 		assert_int_equal(add(f, i * 25, 25), 0);
 		assert_int_equal(soundfile_flush(f), 0);
-		p = contents(&n);
-		o = read_ogg(p, n);
+		o = written();
 		assert_int_equal(o.pages, 2 + i);
-		assert_int_equal(o.bytes, n);
 		assert_int_equal(o.samples, i * 25 * SOUNDFILE_FRAME);
 		assert_int_equal(o.granule, o.samples);
 		assert_true(o.bos && !o.eos && o.tone);
@@ -151,21 +156,17 @@ static void a_finished_ogg_file_is_as_long_as_what_was_recorded(void **state)
 {
 	struct soundfile *f = make(SOUNDFILE_OPUS);
 	struct ogg_read o;
-	size_t n;
-	uint8_t *p;
 
 	(void)state;
 	assert_int_equal(add(f, 0, 501), 0);
 	assert_int_equal(soundfile_add(f, NULL), 0);
 	assert_int_equal(soundfile_finish(f), 0);
 	mem_deref(f);
-	p = contents(&n);
-	o = read_ogg(p, n);
+	o = written();
 	assert_true(o.eos);
 	assert_true(o.skip > 0);
 	assert_int_equal(o.granule - o.skip, 502 * SOUNDFILE_FRAME);
 	assert_true(o.samples >= o.granule);
-	assert_int_equal(o.bytes, n);
 	unlink(path);
 }
 
@@ -173,15 +174,12 @@ static void an_ogg_file_without_sound_is_one_too(void **state)
 {
 	struct soundfile *f = make(SOUNDFILE_OPUS);
 	struct ogg_read o;
-	size_t n;
-	uint8_t *p;
 
 	(void)state;
 	assert_int_equal(soundfile_flush(f), 0);
 	assert_int_equal(soundfile_finish(f), 0);
 	mem_deref(f);
-	p = contents(&n);
-	o = read_ogg(p, n);
+	o = written();
 	assert_int_equal(o.pages, 3);
 	assert_true(o.eos && o.granule == o.skip);
 	unlink(path);
@@ -191,19 +189,21 @@ static void without_a_flush_pages_are_written_before_they_are_full(void **state)
 {
 	struct soundfile *f = make(SOUNDFILE_OPUS);
 	struct ogg_read o;
-	size_t n;
-	uint8_t *p;
 
 	(void)state;
 	assert_int_equal(add(f, 0, 600), 0);
-	p = contents(&n);
-	o = read_ogg(p, n);
+	o = written();
 	assert_int_equal(o.samples, 600 * SOUNDFILE_FRAME);
 	mem_deref(f);
 	unlink(path);
 }
 
 /* --- WAV */
+static size_t le32(const uint8_t *p)
+{
+	return (size_t)(p[0] | p[1] << 8 | p[2] << 16 | p[3] << 24);
+}
+
 static void a_wav_file_tells_of_what_is_in_it_at_any_moment(void **state)
 {
 	struct soundfile *f = make(SOUNDFILE_WAV);
@@ -215,8 +215,8 @@ static void a_wav_file_tells_of_what_is_in_it_at_any_moment(void **state)
 	for (unsigned i = 0; i < 6; i++) {
 		p = contents(&n);
 		assert_int_equal(n, 44 + i * 25 * SOUNDFILE_FRAME * 2);
-		assert_int_equal(p[40] | p[41] << 8 | p[42] << 16 | p[43] << 24, n - 44);
-		assert_int_equal(p[4] | p[5] << 8 | p[6] << 16 | p[7] << 24, n - 8);
+		assert_int_equal(le32(p + 40), n - 44);
+		assert_int_equal(le32(p + 4), n - 8);
 		assert_memory_equal(p, "RIFF", 4);
 		assert_memory_equal(p + 8, "WAVEfmt ", 8);
 		assert_int_equal(add(f, i * 25, 25), 0);
@@ -230,31 +230,18 @@ static void a_wav_file_tells_of_what_is_in_it_at_any_moment(void **state)
 }
 
 /* --- no room */
-static struct rlimit was;
-
-static void allow(rlim_t n)
-{
-	struct rlimit now;
-
-	getrlimit(RLIMIT_FSIZE, &was);
-	now = was;
-	now.rlim_cur = n;
-	signal(SIGXFSZ, SIG_IGN);
-	setrlimit(RLIMIT_FSIZE, &now);
-}
-
 static void limited(enum soundfile_kind kind, int *err, size_t *n, uint8_t **p)
 {
 	struct soundfile *f = make(kind);
 
-	allow(kind == SOUNDFILE_WAV ? 300000 : 20000);
+	disk_full(kind == SOUNDFILE_WAV ? 300000 : 20000);
 	*err = 0;
 	for (unsigned i = 0; i < 40 && !*err; i++) {
 		*err = add(f, i * 25, 25);
 		if (!*err)
 			*err = soundfile_flush(f);
 	}
-	setrlimit(RLIMIT_FSIZE, &was);
+	disk_free();
 	*p = contents(n);
 	mem_deref(f);
 	unlink(path);
@@ -276,7 +263,7 @@ static void what_does_not_fit_is_taken_back_and_the_file_stays_whole(void **stat
 	limited(SOUNDFILE_WAV, &err, &n, &p);
 	assert_int_equal(err, -EFBIG);
 	assert_true(n > 44 && n <= 300000);
-	assert_int_equal((size_t)(p[40] | p[41] << 8 | p[42] << 16 | p[43] << 24), n - 44);
+	assert_int_equal(le32(p + 40), n - 44);
 }
 
 /* Not through /dev/full: who runs as root may have replaced it by a file, and then nobody is told. */
@@ -286,10 +273,10 @@ static void without_room_it_is_an_error_from_the_start(void **state)
 	int err[2];
 
 	(void)state;
-	allow(0);
+	disk_full(0);
 	for (unsigned kind = 0; kind < 2; kind++)
 		err[kind] = soundfile_alloc(&f, open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600), kind, 32000, "");
-	setrlimit(RLIMIT_FSIZE, &was);
+	disk_free();
 	unlink(path);
 	assert_int_equal(err[0], -EFBIG);
 	assert_int_equal(err[1], -EFBIG);

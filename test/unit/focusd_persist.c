@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* focusd_persist.c - a restart, a failed commit and a shutdown in the middle of everything, with a real database */
+#include "test/unit/disk.h"
 #include "test/unit/focusd_world.h"
 
 #define ALICE "alice@" DOMAIN
@@ -176,7 +177,7 @@ static void a_join_that_cannot_be_written_is_503_and_never_was(void **state)
 	pass(100);
 	version = last_for(&sub)->version;
 	clear_got();
-	disk_full();
+	disk_full(1);
 	assert_int_equal(try_join(&bob, "{b}", NULL, BOB), 503);
 	pass(50);
 	disk_free();
@@ -208,7 +209,7 @@ static void calls_under_way_survive_a_failed_commit(void **state)
 	send_request(&d, &(struct ask){ .method = "INVITE", .pai = BOB, .ctype = "application/sdp", .body = SDP }, &ct, &k);
 	pass(100);
 	assert_int_equal(mcu_nkept, 1);
-	disk_full();
+	disk_full(1);
 	user_add(&(struct user *){ NULL }, &app.confs, the_conf(), "sip:x@y", NULL, "X", ROLE_ATTENDEE, AUTH_NONE);
 	pass(100);
 	disk_free();
@@ -238,7 +239,7 @@ static void a_subscription_that_was_ending_lives_on_when_its_end_was_not_written
 	sub = subscribe(ALICE, NULL, NULL);
 	wait_for(&sub, 1);
 	pass(50);
-	disk_full();
+	disk_full(1);
 	assert_int_equal(ask(&sub, &(struct ask){ .method = "SUBSCRIBE", .pai = ALICE, .hdrs = "Event: conference\r\nExpires: 0\r\n" }), 503);
 	disk_free();
 	assert_non_null(sub_find(&app, str_c(sub.to_tag)));

@@ -6,18 +6,17 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/str.h"
+#include "test/unit/disk.h"
 
 static struct ev_loop *loop;
 static struct store   *store;
@@ -222,21 +221,6 @@ static void only_the_owner_may_read_the_file(void **state)
 }
 
 /* --- failure: the file may not grow any more */
-static struct rlimit old_limit;
-
-static void disk_full(void)
-{
-	struct rlimit now;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
-	now = old_limit;
-	now.rlim_cur = 1;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
-}
-
-static void disk_free(void) { assert_int_equal(setrlimit(RLIMIT_FSIZE, &old_limit), 0); }
-
 static void a_failed_transaction_fails_its_calls_and_those_built_on_it(void **state)
 {
 	struct step a = { "a", NULL, 0, 0 }, b = { "b", NULL, 0, 0 }, c = { "c", NULL, 1, 0 };
@@ -244,7 +228,7 @@ static void a_failed_transaction_fails_its_calls_and_those_built_on_it(void **st
 	(void)state;
 	put(1, "kept");
 	run_for(100);
-	disk_full();
+	disk_full(1);
 	put(2, "lost");
 	store_defer(store, on_done, &a);
 	run_for(1);                              /* on the worker now, or just back */
@@ -277,7 +261,7 @@ static void what_a_failed_call_changes_is_not_written_but_what_it_defers_runs(vo
 	struct step s[2] = { { "a", NULL, 0, 0 }, { "b", NULL, 1, 0 } };
 
 	(void)state;
-	disk_full();
+	disk_full(1);
 	put(1, "lost");
 	store_defer(store, on_failed_call, s);
 	run_for(100);
@@ -305,7 +289,7 @@ static void a_full_disk_is_no_busy_loop(void **state)
 	assert_int_equal(ev_loop_alloc(&loop), 0);
 	p.loop = loop;
 	assert_int_equal(store_alloc(&store, &p, err, sizeof(err)), 0);
-	disk_full();
+	disk_full(1);
 	put(1, "x");
 	run_for(1200);
 	disk_free();
@@ -343,7 +327,7 @@ static void shutdown_after_a_failure_says_so_and_writes_nothing_more(void **stat
 	struct step a = { "a", NULL, 0, 0 }, b = { "b", NULL, 0, 0 };
 
 	(void)state;
-	disk_full();
+	disk_full(1);
 	put(1, "x");
 	store_defer(store, on_done, &a);
 	run_for(0);

@@ -9,8 +9,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include "focusd/app.h"
 #include "focusd/factory.h"
 #include "focusd/life.h"
@@ -461,22 +459,6 @@ static int world_certs_end(void **state)
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", certs.dir);
 	return system(cmd) ? -1 : 0;
 }
-
-/* --- a disk that is full */
-static struct rlimit old_limit;
-
-static inline void disk_full(void)
-{
-	struct rlimit now;
-
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
-	now = old_limit;
-	now.rlim_cur = 1;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
-}
-
-static inline void disk_free(void) { assert_int_equal(setrlimit(RLIMIT_FSIZE, &old_limit), 0); }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 

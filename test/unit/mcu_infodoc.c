@@ -1,44 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mcu_infodoc.c - how large the answer to getConference may become: what our own readers take, and nothing is lost */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-#include "lib/base/mem.h"
+#include "test/unit/mcu_chatconf.h"
 #include "lib/c3p/msg.h"
-#include "mcu/conf.h"
 #include "mcu/infodoc.h"
-
-static struct ev_loop *loop;
-static struct conf_set *set;
-static struct conf *conf;
-
-static int setup(void **state)
-{
-	struct chat_prm chat = { .max_bytes = 100, .queue = 1 };
-	struct conf_set_prm prm = { .kind = service_kind_find(STR("chat")), .max_confs = 10, .max_legs = 1000, .chat = &chat };
-	struct conf_prm c = { .org = STR("ann"), .domain = STR("x"), .id = STR("ABCDEFGH"), .focus_uri = "f", .mcu_uri = "m",
-			      .subject = "", .notify_url = "https://127.0.0.1/", .epoch = 1 };
-
-	(void)state;
-	assert_int_equal(ev_loop_alloc(&loop), 0);
-	prm.loop = loop;
-	assert_int_equal(conf_set_alloc(&set, &prm), 0);
-	assert_int_equal(conf_add(&conf, set, &c), 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	mem_deref(set);
-	mem_deref(loop);
-	assert_int_equal(mem_live(), 0);
-	return 0;
-}
 
 static void ended(struct leg *l, enum leg_end why, void *call) { (void)l, (void)why, (void)call; }
 static void filtered(struct leg *l, void *call) { (void)l, (void)call; }
@@ -47,14 +11,12 @@ static void enter(const char *user, unsigned n, size_t kept)
 {
 	static const struct leg_ops ops = { ended, filtered };
 	char endpoint[32], *text = mem_zalloc(kept + 1, NULL);
-	struct expect_prm p = { .entity = user, .display = "", .role = "attendee", .endpoint = endpoint, .joining = "dialed-out",
-				.may_send = true, .may_recv = true };
 	struct leg *l;
 
 	snprintf(endpoint, sizeof(endpoint), "{%u}", n);
 	memset(text, '"', kept);                         /* the worst: six bytes each when written */
 	text[kept] = '\0';
-	assert_int_equal(conf_dial(&l, conf, &p), 0);
+	l = chatconf_dial(user, "attendee", endpoint);
 	leg_dialing(l, &ops, &conf);
 	leg_keep(l, text);
 }
@@ -133,8 +95,8 @@ static void one_that_is_too_large_is_told_in_part_and_the_rest_is_owed(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_small_conference_is_told_in_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_is_too_large_is_told_in_part_and_the_rest_is_owed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_small_conference_is_told_in_full, chatconf_setup, chatconf_teardown),
+		cmocka_unit_test_setup_teardown(one_that_is_too_large_is_told_in_part_and_the_rest_is_owed, chatconf_setup, chatconf_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -19,6 +17,7 @@
 #include "lib/base/metric.h"
 #include "mcu/callrec.h"
 #include "mcu/records.h"
+#include "test/unit/disk.h"
 
 static struct ev_loop *loop;
 static struct tmr tmr;
@@ -150,7 +149,6 @@ static void what_is_left_at_the_end_is_written(void **st)
 
 static void a_bad_path_and_a_full_disk_are_counted_and_end(void **st)
 {
-	struct rlimit was;
 	long before;
 
 	(void)st;
@@ -159,15 +157,13 @@ static void a_bad_path_and_a_full_disk_are_counted_and_end(void **st)
 	records_write(rec, STR("{1}\n"));
 	settle();
 	assert_int_equal(lost(), before + 1);
-	signal(SIGXFSZ, SIG_IGN);
-	getrlimit(RLIMIT_FSIZE, &was);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 0, was.rlim_max }), 0);
+	disk_full(0);
 	assert_int_equal(records_reopen(rec, other), 0);
 	settle();
 	records_write(rec, STR("{2}\n"));
 	records_write(rec, STR("{3}\n"));
 	settle();
-	setrlimit(RLIMIT_FSIZE, &was);
+	disk_free();
 	assert_int_equal(lost(), before + 3);
 	assert_int_equal(records_reopen(rec, path), 0);
 	records_write(rec, STR("{4}\n"));
@@ -178,7 +174,6 @@ static void a_bad_path_and_a_full_disk_are_counted_and_end(void **st)
 
 static void a_file_that_may_not_grow_keeps_whole_lines(void **st)
 {
-	struct rlimit was;
 	struct stat s;
 	char line[3000];
 	long before;
@@ -189,13 +184,11 @@ static void a_file_that_may_not_grow_keeps_whole_lines(void **st)
 	line[sizeof(line) - 1] = '\n';
 	begin(path);
 	before = lost();
-	signal(SIGXFSZ, SIG_IGN);
-	getrlimit(RLIMIT_FSIZE, &was);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 10000, was.rlim_max }), 0);
+	disk_full(10000);
 	for (int i = 0; i < 5; i++)
 		records_write(rec, (struct str){ line, sizeof(line) });
 	settle();
-	setrlimit(RLIMIT_FSIZE, &was);
+	disk_free();
 	assert_int_equal(stat(path, &s), 0);
 	assert_int_equal(s.st_size, 3 * sizeof(line));
 	assert_int_equal(lost() - before, 2);

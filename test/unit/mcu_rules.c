@@ -1,61 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters of roles, and legs that are called: the model alone, on a conference without media. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+/* mcu_rules.c - filters of roles, and legs that are called: the model alone, on a conference without media */
+#include "test/unit/mcu_chatconf.h"
 #include <errno.h>
-#include "lib/base/mem.h"
 #include "mcu/rules.h"
 
-static struct ev_loop *loop;
-static struct conf_set *set;
-static struct conf *conf;
 static struct leg *ann, *bob, *cy;
 
 static struct leg *enter(const char *entity, const char *role)
 {
-	struct expect_prm p = {
-		.entity = entity, .display = "", .role = role, .endpoint = entity + 4, .joining = "dialed-out",
-		.may_send = true, .may_recv = true,
-	};
-	struct leg *l;
-
-	assert_int_equal(conf_dial(&l, conf, &p), 0);
-	return l;
+	return chatconf_dial(entity, role, entity + 4);
 }
 
 static int setup(void **state)
 {
-	struct chat_prm chat = { .max_bytes = 100, .queue = 1 };
-	struct conf_set_prm prm = {
-		.kind = service_kind_find(STR("chat")), .max_confs = 10, .max_legs = 10, .chat = &chat,
-	};
-	struct conf_prm c = {
-		.org = STR("ann"), .domain = STR("x"), .id = STR("ABCDEFGH"), .focus_uri = "f", .mcu_uri = "m",
-		.subject = "", .notify_url = "https://127.0.0.1/", .epoch = 1,
-	};
-
-	(void)state;
-	assert_int_equal(ev_loop_alloc(&loop), 0);
-	prm.loop = loop;
-	assert_int_equal(conf_set_alloc(&set, &prm), 0);
-	assert_int_equal(conf_add(&conf, set, &c), 0);
+	chatconf_setup(state);
 	ann = enter("sip:ann@x", "presenter");
 	bob = enter("sip:bob@x", "attendee");
 	cy  = enter("sip:cy@x", "attendee");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	mem_deref(set);
-	mem_deref(loop);
-	assert_int_equal(mem_live(), 0);
 	return 0;
 }
 
@@ -207,7 +168,7 @@ static void no_memory_costs_the_rule_and_leaks_nothing(void **state)
 	}
 }
 
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, chatconf_teardown)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
