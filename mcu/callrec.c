@@ -18,15 +18,17 @@ static struct metric m_ends[LEG_NENDS];
 static char end_labels[LEG_NENDS][32];
 static struct metric m_talk = METRIC_COUNTER("conclave_mcu_talk_seconds_total", "Time that ended calls were in a mix");
 static int64_t talk_ms;
-static struct { double sum; unsigned n; } mos_mean[2];
 
-#define MOS_ROW(dir, le) METRIC_LABEL("conclave_mcu_call_mos_bucket", "direction=\"" dir "\",le=\"" le "\"", \
-				      "Calls that have ended by their estimated MOS, cumulative; in: what was heard of the caller")
-#define MOS_ROWS(dir) MOS_ROW(dir, "2"), MOS_ROW(dir, "2.6"), MOS_ROW(dir, "3.1"), MOS_ROW(dir, "3.6"), MOS_ROW(dir, "4"), \
-		      MOS_ROW(dir, "4.3"), MOS_ROW(dir, "+Inf")
+#define MOS_NAME "conclave_mcu_call_mos"
+#define MOS_HELP "Calls that have ended by their estimated MOS; in: what was heard of the caller"
+#define MOS_LE(dir, le) METRIC_PART(MOS_NAME, "_bucket", "direction=\"" dir "\",le=\"" le "\"", MOS_HELP)
+#define MOS_ROWS(dir) { { MOS_LE(dir, "2"), MOS_LE(dir, "2.6"), MOS_LE(dir, "3.1"), MOS_LE(dir, "3.6"), MOS_LE(dir, "4"), \
+			  MOS_LE(dir, "4.3"), MOS_LE(dir, "+Inf") }, \
+			{ .name = MOS_NAME, .part = "_sum", .labels = "direction=\"" dir "\"", .help = MOS_HELP, .milli = true }, \
+			METRIC_PART(MOS_NAME, "_count", "direction=\"" dir "\"", MOS_HELP) }
 static const double mos_limits[] = { 2, 2.6, 3.1, 3.6, 4, 4.3, 5 };
 #define NMOS (sizeof(mos_limits) / sizeof(mos_limits[0]))
-static struct metric m_mos[2 * NMOS] = { MOS_ROWS("in"), MOS_ROWS("out") };
+static struct mos { struct metric le[NMOS], sum, count; } m_mos[2] = { MOS_ROWS("in"), MOS_ROWS("out") };
 
 /* HANGUP -> hangup, as in records and metrics */
 static const char *cause(enum leg_end why)
@@ -55,21 +57,25 @@ void callrec_metrics(void)
 		m_ends[i].labels = end_labels[i];
 	}
 	metric_register(m_ends, LEG_NENDS);
-	metric_register(m_mos, 2 * NMOS);
+	for (unsigned dir = 0; dir < 2; dir++) {
+		metric_register(m_mos[dir].le, NMOS);
+		metric_register(&m_mos[dir].sum, 1);
+		metric_register(&m_mos[dir].count, 1);
+	}
 	metric_register(&m_talk, 1);
 }
 
 static void count_mos(unsigned dir, double mos)
 {
-	struct metric *row = m_mos + dir * NMOS;
+	struct mos *m = &m_mos[dir];
 
-	if (mos > 0) {
-		mos_mean[dir].sum += mos;
-		mos_mean[dir].n++;
-	}
-	for (unsigned i = 0; mos > 0 && i < NMOS; i++)
+	if (mos <= 0)                            /* not known */
+		return;
+	metric_add(&m->sum, (int64_t)(mos * 1000 + 0.5));
+	metric_inc(&m->count);
+	for (unsigned i = 0; i < NMOS; i++)
 		if (mos <= mos_limits[i])
-			metric_inc(&row[i]);
+			metric_inc(&m->le[i]);
 }
 
 static void count(const struct callrec *r)
@@ -85,7 +91,9 @@ static void count(const struct callrec *r)
 
 static json_t *mean(unsigned dir)
 {
-	return mos_mean[dir].n ? json_real(mos_mean[dir].sum / mos_mean[dir].n) : json_null();
+	int64_t n = metric_get(&m_mos[dir].count);
+
+	return n ? json_real((double)metric_get(&m_mos[dir].sum) / 1000 / (double)n) : json_null();
 }
 
 json_t *callrec_totals(void)

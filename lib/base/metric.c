@@ -15,6 +15,19 @@ void metric_register(struct metric *m, size_t n)
 	}
 }
 
+static void row(struct buf *b, const struct metric *m)
+{
+	int64_t v = metric_get(m);
+
+	buf_printf(b, "%s%s", m->name, m->part ? m->part : "");
+	if (m->labels)
+		buf_printf(b, "{%s}", m->labels);
+	if (m->milli)
+		buf_printf(b, " %.3f\n", (double)v / 1000);
+	else
+		buf_printf(b, " %" PRId64 "\n", v);
+}
+
 void metric_render(struct buf *b)
 {
 	const char *name = "";
@@ -22,11 +35,8 @@ void metric_render(struct buf *b)
 	for (const struct metric *m = first; m; m = m->next) {
 		if (strcmp(name, m->name) != 0)
 			buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
-				   m->gauge ? "gauge" : "counter");
+				   m->part ? "histogram" : m->gauge ? "gauge" : "counter");
 		name = m->name;
-		if (m->labels)
-			buf_printf(b, "%s{%s} %" PRId64 "\n", m->name, m->labels, m->v);
-		else
-			buf_printf(b, "%s %" PRId64 "\n", m->name, m->v);
+		row(b, m);
 	}
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metric.h - counters and gauges in Prometheus text form
+/* metric.h - counters, gauges and histograms in Prometheus text form
  *
  * A module owns its metrics as statics and registers them once at start. Writes are relaxed atomics: any thread may.
  *   static struct metric joins = METRIC_COUNTER("conclave_focus_joins_total", "Joins admitted");
@@ -12,7 +12,8 @@
 struct metric {
 	const char    *name, *help;
 	const char    *labels;        /* NULL or `code="488"`; rows of one name stand together */
-	bool           gauge;
+	const char    *part;          /* of a histogram: "_bucket", "_sum" or "_count" behind the name, else NULL */
+	bool           gauge, milli;  /* milli: counted in thousandths */
 	_Atomic int64_t v;
 	struct metric *next;
 };
@@ -20,6 +21,7 @@ struct metric {
 #define METRIC_COUNTER(nm, hlp) { .name = (nm), .help = (hlp) }
 #define METRIC_GAUGE(nm, hlp)   { .name = (nm), .help = (hlp), .gauge = true }
 #define METRIC_LABEL(nm, lbl, hlp) { .name = (nm), .help = (hlp), .labels = (lbl) }
+#define METRIC_PART(nm, prt, lbl, hlp) { .name = (nm), .part = (prt), .help = (hlp), .labels = (lbl) }
 
 void metric_register(struct metric *m, size_t n);         /* n metrics in a row; registering twice is harmless */
 void metric_render(struct buf *b);

@@ -82,6 +82,9 @@ def test_a_bad_network_is_heard_and_seen(stack, end):
     assert 40 <= rb["rtt_ms"] <= 65 and 5 < rb["loss_in"] < 25 and rb["lost_in"] > 10 and rb["talk_ms"] > 3000
     stats = json.loads(stack.confctl("--json", "stats"))["ended"]
     assert stats["calls"] >= 2 and stats["causes"]["hangup"] >= 2 and stats["mos_in"] > 1, stats
+    seen = {k.removeprefix("conclave_mcu_call_mos_"): v for k, v in stack.metrics("mcu").items() if "call_mos" in k}
+    n = seen['count{direction="in"}']
+    assert n >= 2 and n == seen['bucket{direction="in",le="+Inf"}'] and abs(seen['sum{direction="in"}'] / n - stats["mos_in"]) < 0.01, seen
     assert "calls ended" in stack.confctl("stats")
 
 

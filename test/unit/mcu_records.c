@@ -320,7 +320,9 @@ static void every_cause_has_a_word_of_its_own_in_the_metrics(void **st)
 	assert_int_equal(n, LEG_NENDS);
 	assert_non_null(strstr(b.p, "{cause=\"hangup\"} 0\n"));
 	assert_non_null(strstr(b.p, "{cause=\"unanswered\"} 0\n"));
-	assert_non_null(strstr(b.p, "conclave_mcu_call_mos_bucket{direction=\"out\",le=\"+Inf\"} 0\n"));
+	assert_non_null(strstr(b.p, "# TYPE conclave_mcu_call_mos histogram\nconclave_mcu_call_mos_bucket{direction=\"in\",le=\"2\"} 0\n"));
+	assert_non_null(strstr(b.p, "conclave_mcu_call_mos_bucket{direction=\"out\",le=\"+Inf\"} 0\n"
+			       "conclave_mcu_call_mos_sum{direction=\"out\"} 0.000\nconclave_mcu_call_mos_count{direction=\"out\"} 0\n"));
 	buf_fini(&b);
 }
 
