@@ -229,7 +229,7 @@ static int load_conf(int64_t id, const struct store_val *v, unsigned n, void *ar
 	l->a->confs.nactive += c->active;
 	err = cstr_set(&c->display, v[5].s) | load_mcus(c, str_c(v[21].s)) |
 	      cstr_set(&c->access, v[23].s) | cstr_set(&c->filters, v[24].s);
-	if (v[22].i >= 0 && v[22].i < POLICY_N)
+	if (v[22].is_int && v[22].i >= 0 && v[22].i < POLICY_N)
 		c->policy_now = (enum conf_policy)v[22].i;
 	return err ? -ENOMEM : remember(l, id, c);
 }

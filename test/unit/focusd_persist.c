@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* focusd_persist.c - a restart, a failed commit and a shutdown in the middle of everything, with a real database */
+#include <sqlite3.h>
 #include "test/unit/disk.h"
 #include "test/unit/focusd_world.h"
 
@@ -37,8 +38,8 @@ static char *dump(void)
 	char *text;
 
 	buf_init(&b, 0);
-	buf_printf(&b, "conf %d %s %s %s %s %d %d %s %d %s %s %u %d %u %d %d %d %lld\n", (int)c->dirt.id, c->key, c->name, c->subject,
-		   or(c->display), c->policy, (int)c->expiry_s, or(c->pin), c->trunk_ok, c->invited, c->types, c->record_version,
+	buf_printf(&b, "conf %d %s %s %s %s %d %d %d %s %d %s %s %u %d %u %d %d %d %lld\n", (int)c->dirt.id, c->key, c->name, c->subject,
+		   or(c->display), c->policy, c->policy_now, (int)c->expiry_s, or(c->pin), c->trunk_ok, c->invited, c->types, c->record_version,
 		   c->active, c->epoch, c->locked, c->had_auth, c->mcu[SESSION_AV].state, (long long)c->end_at_ms);
 	buf_printf(&b, "mcu %s %s %u\n", or(c->mcu[SESSION_AV].node), or(c->mcu[SESSION_AV].instance), c->mcu[SESSION_AV].version);
 	for (const struct user *u = c->users; u; u = u->hh.next) {
@@ -79,12 +80,11 @@ static void restart(void)
 	app_on();
 }
 
-static void everything_comes_back_after_a_restart(void **state)
+/* A conference with all that a row can hold */
+static void fill(void)
 {
-	char *before, *after;
 	struct dlg sub;
 
-	(void)state;
 	schedule(POLICY_ANONYMOUS);
 	join(ALICE, "{a}");
 	sub = subscribe(ALICE, "user;udp", "Event: conference;id=x1\r\n");
@@ -97,6 +97,14 @@ static void everything_comes_back_after_a_restart(void **state)
 	conf_set_mcu(&app.confs, the_conf(), SESSION_AV, CONF_MCU_READY, "mcu-1", "i1");
 	the_conf()->mcu[SESSION_AV].version = 17;
 	pass(100);
+}
+
+static void everything_comes_back_after_a_restart(void **state)
+{
+	char *before, *after;
+
+	(void)state;
+	fill();
 	before = dump();
 	restart();
 	after = dump();
@@ -106,6 +114,39 @@ static void everything_comes_back_after_a_restart(void **state)
 	assert_null(endpoint_find(the_conf(), "{leg}")->media[1].type);
 	mem_deref(before);
 	mem_deref(after);
+}
+
+/* Each step back takes away what one version brought. */
+static void what_an_older_focusd_wrote_comes_back_too(void **state)
+{
+	static const char *const back[] = {
+		"ALTER TABLE conf DROP COLUMN recording",
+		"ALTER TABLE conf DROP COLUMN number",
+		"DROP TABLE bye",
+		"ALTER TABLE conf DROP COLUMN filters",
+		"ALTER TABLE conf DROP COLUMN policy_now; ALTER TABLE conf DROP COLUMN access;"
+		"ALTER TABLE endpoint DROP COLUMN role; ALTER TABLE endpoint DROP COLUMN dialed_out",
+		"DROP TABLE mcu",
+	};
+	char *before, *after;
+	sqlite3 *db;
+
+	(void)state;
+	fill();
+	before = dump();
+	for (size_t i = 0; i < sizeof(back) / sizeof(back[0]); i++) {
+		app_off();
+		assert_int_equal(sqlite3_open(store_path, &db), SQLITE_OK);
+		for (size_t k = 0; k <= i; k++)
+			assert_int_equal(sqlite3_exec(db, back[k], NULL, NULL, NULL), SQLITE_OK);
+		sqlite3_close(db);
+		app_on();
+		after = dump();
+		assert_string_equal(after, before);
+		assert_int_equal(strlen(the_conf()->number), 7);
+		mem_deref(after);
+	}
+	mem_deref(before);
 }
 
 static void dialogs_and_subscriptions_go_on_after_a_restart(void **state)
@@ -351,7 +392,8 @@ static void times_are_read_strictly_and_written_as_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(everything_comes_back_after_a_restart), T(dialogs_and_subscriptions_go_on_after_a_restart), T(what_is_removed_stays_removed),
+		T(everything_comes_back_after_a_restart), T(what_an_older_focusd_wrote_comes_back_too),
+		T(dialogs_and_subscriptions_go_on_after_a_restart), T(what_is_removed_stays_removed),
 		T(a_leg_whose_focus_dialog_is_gone_ends_after_a_restart_too), T(a_join_that_cannot_be_written_is_503_and_never_was),
 		T(calls_under_way_survive_a_failed_commit), T(a_subscription_that_was_ending_lives_on_when_its_end_was_not_written),
 		T(a_shutdown_answers_what_waits_and_leaves_nothing), T(requests_that_nobody_answers_end_with_the_daemon),
