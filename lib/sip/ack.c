@@ -83,16 +83,11 @@ out:
 
 int sip_ack(struct sip *s, const struct sip_req *r)
 {
-	struct sip_conn *c;
-	char branch[32];
 	struct buf b;
 	int err;
 
 	buf_init(&b, 0);
-	sip_make_branch(branch);
-	err = sip_encode(&b, s, r, branch);
-	if (!err)
-		err = sip_send(&c, s, r, &b);
+	err = sip_send_once(s, r, &b);
 	if (!err)
 		keep_ack(s, r, &b);
 	buf_fini(&b);

@@ -140,7 +140,10 @@ int sip_request(struct sip *s, struct sip_ct **ctp, const struct sip_req *r, sip
 	if (r->no_answer) {
 		if (ctp)
 			*ctp = NULL;
-		return sip_send_once(s, r);
+		buf_init(&b, 0);
+		err = sip_send_once(s, r, &b);
+		buf_fini(&b);
+		return err;
 	}
 	ct = mem_zalloc(sizeof(*ct), destructor);
 	if (!ct)

@@ -63,19 +63,13 @@ int sip_send(struct sip_conn **cp, struct sip *s, const struct sip_req *r, const
 	return err;
 }
 
-/* A request that no transaction waits for */
-int sip_send_once(struct sip *s, const struct sip_req *r)
+int sip_send_once(struct sip *s, const struct sip_req *r, struct buf *b)
 {
 	struct sip_conn *c;
 	char branch[32];
-	struct buf b;
 	int err;
 
-	buf_init(&b, 0);
 	sip_make_branch(branch);
-	err = sip_encode(&b, s, r, branch);
-	if (!err)
-		err = sip_send(&c, s, r, &b);
-	buf_fini(&b);
-	return err;
+	err = sip_encode(b, s, r, branch);
+	return err ? err : sip_send(&c, s, r, b);
 }

@@ -85,7 +85,7 @@ int  sip_next_hop(const struct sip_req *r, struct str *host, uint16_t *port);
 void sip_make_branch(char branch[32]);
 int  sip_encode(struct buf *b, const struct sip *s, const struct sip_req *r, const char *branch);
 int  sip_send(struct sip_conn **cp, struct sip *s, const struct sip_req *r, const struct buf *b);   /* *cp: borrowed */
-int  sip_send_once(struct sip *s, const struct sip_req *r);
+int  sip_send_once(struct sip *s, const struct sip_req *r, struct buf *b);     /* no transaction waits for it; b: as it went */
 
 /* --- ack.c */
 bool sip_ack_again(struct sip *s, const struct sip_msg *m);                    /* to a 2xx that came again; false: of a fork's other branch */
