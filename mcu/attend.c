@@ -59,14 +59,19 @@ static unsigned say(struct attend *t, unsigned how, const enum prompt *ids, unsi
 	return prompts_say(t->call->uas->app->prompts, t->call->media, how | PLAY_ALONE, ids, n);
 }
 
+/* before: PROMPT_N for none */
+static unsigned say_now(struct attend *t, enum prompt before, enum prompt id)
+{
+	const enum prompt ids[2] = { before, id };
+
+	return before != PROMPT_N ? say(t, PLAY_NOW, ids, 2) : say(t, PLAY_NOW, &id, 1);
+}
+
 static void ask_for(struct attend *t, enum state s, enum prompt before)
 {
-	enum prompt ids[2] = { before, s == NUMBER ? PROMPT_ENTER_NUMBER : PROMPT_ENTER_PIN };
-	bool both = before != PROMPT_N;
-
 	t->state = s;
 	explicit_bzero(t->digits[s], sizeof(t->digits[s]));
-	tmr_start(&t->tmr, say(t, PLAY_NOW, both ? ids : ids + 1, both ? 2 : 1) + FIRST_MS);
+	tmr_start(&t->tmr, say_now(t, before, s == NUMBER ? PROMPT_ENTER_NUMBER : PROMPT_ENTER_PIN) + FIRST_MS);
 }
 
 /* Who only ever begins again would stay for ever. */
@@ -77,13 +82,10 @@ static bool too_long(const struct attend *t)
 
 static void goodbye(struct attend *t, enum prompt before)
 {
-	enum prompt ids[2] = { before, PROMPT_GOODBYE };
-	bool both = before != PROMPT_N;
-
 	metric_inc(&metrics[M_GIVEN_UP]);
 	trace_add(call_id(t->call), "the attendant gives up");
 	t->state = GOODBYE;
-	tmr_start(&t->tmr, say(t, PLAY_NOW, both ? ids : ids + 1, both ? 2 : 1) + 200);
+	tmr_start(&t->tmr, say_now(t, before, PROMPT_GOODBYE) + 200);
 }
 
 static const struct { const char *reason; enum prompt what; bool end; } answers[] = {

@@ -24,6 +24,14 @@ static unsigned say(struct call *c, unsigned how, enum prompt id)
 	return c->media ? prompts_say(c->uas->app->prompts, c->media, how, &id, 1) : 0;
 }
 
+static void say_to_all(struct conf *c, struct app *a, enum prompt id)
+{
+	struct clip *clip = prompts_clip(a->prompts, id);
+
+	if (c->room && clip && mroom_play(c->room, 0, &clip, 1))
+		log_warn(media, "conference %s: no memory for an announcement", c->id);
+}
+
 /* --- alone */
 
 /* The legs that are connected, at most two of them: more make no difference. */
@@ -86,7 +94,6 @@ static void tell_recorded(struct conf *c, bool say_it)
 
 void bridge_recorded(struct conf *c, struct app *a)
 {
-	struct clip *clip = prompts_clip(a->prompts, c->recording ? PROMPT_RECORDING_ON : PROMPT_RECORDING_OFF);
 	struct leg *l;
 
 	for (struct user *u = c->users; u; u = u->hh.next)
@@ -94,8 +101,7 @@ void bridge_recorded(struct conf *c, struct app *a)
 			l->record_told = false;
 	if (c->recording)
 		tell_recorded(c, false);
-	if (c->room && clip && mroom_play(c->room, 0, &clip, 1))
-		log_warn(media, "conference %s: no memory for an announcement", c->id);
+	say_to_all(c, a, c->recording ? PROMPT_RECORDING_ON : PROMPT_RECORDING_OFF);
 }
 
 void bridge_changed(struct conf *c)
@@ -124,10 +130,7 @@ void bridge_chimes(struct conf *c, struct app *a)
 
 void bridge_locked(struct conf *c, struct app *a)
 {
-	struct clip *clip = prompts_clip(a->prompts, c->locked ? PROMPT_LOCKED : PROMPT_UNLOCKED);
-
-	if (c->room && clip && mroom_play(c->room, 0, &clip, 1))
-		log_warn(media, "conference %s: no memory for an announcement", c->id);
+	say_to_all(c, a, c->locked ? PROMPT_LOCKED : PROMPT_UNLOCKED);
 }
 
 /* --- commands */
@@ -202,15 +205,18 @@ static void on_asked(int err, const char *reason, void *arg)
 	c->ask = mem_deref(c->ask);
 }
 
+static bool is_presenter(const struct leg *l)
+{
+	return cstr_ieq(l->role ? l->role : l->user->role, "presenter");
+}
+
 static void ask(struct call *c, const char *command, const char *what, bool on)
 {
-	const struct leg *l = c->leg;
-	const char *role = l->role ? l->role : l->user->role;
 	const char *const leaves[] = { what, on ? "true" : "false", NULL };
 
 	if (c->ask)
 		return;
-	if (!cstr_ieq(role, "presenter") || ask_focus(&c->ask, c->uas->app, l, command, leaves, on_asked, c))
+	if (!is_presenter(c->leg) || ask_focus(&c->ask, c->uas->app, c->leg, command, leaves, on_asked, c))
 		say(c, PLAY_NOW, PROMPT_NOT_NOW);
 }
 
@@ -234,7 +240,7 @@ static const struct { void (*run)(struct call *c); enum prompt help; bool presen
 static void on_help(struct call *c)
 {
 	const struct app *a = c->uas->app;
-	bool presenter = cstr_ieq(c->leg->role ? c->leg->role : c->leg->user->role, "presenter");
+	bool presenter = is_presenter(c->leg);
 	enum prompt ids[24];
 	unsigned n = 0;
 
