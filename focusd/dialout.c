@@ -166,14 +166,19 @@ out:
 	return err;
 }
 
-bool dialout_waits(const struct app *a, const struct endpoint *e)
+static struct dial *find(const struct app *a, const struct endpoint *e)
 {
-	const struct dial *d;
+	struct dial *d;
 
 	LIST_FOREACH(d, &dials, le)
 		if (d->app == a && cstr_eq(d->entity, e->entity) && cstr_eq(d->key, e->user->conf->key))
-			return true;
-	return false;
+			return d;
+	return NULL;
+}
+
+bool dialout_waits(const struct app *a, const struct endpoint *e)
+{
+	return find(a, e) != NULL;
 }
 
 static void progress(struct dial *d)
@@ -185,14 +190,12 @@ static void progress(struct dial *d)
 
 void dialout_alerting(struct app *a, const struct endpoint *e)
 {
-	struct dial *d;
+	struct dial *d = find(a, e);
 
-	LIST_FOREACH(d, &dials, le)
-		if (d->app == a && !d->alerting && cstr_eq(d->entity, e->entity) && cstr_eq(d->key, e->user->conf->key)) {
-			d->alerting = true;
-			progress(d);
-			return;
-		}
+	if (!d || d->alerting)
+		return;
+	d->alerting = true;
+	progress(d);
 }
 
 /* A client that hears nothing for three minutes gives up. */
