@@ -112,38 +112,32 @@ def test_a_focus_dialog_carries_info_notify_and_bye_both_ways(group, daemons):
         out.wait(200)
 
 
-@pytest.mark.conformance("T14")
-@pytest.mark.parametrize("proto", ["udp", "tcp"])
-def test_a_benotify_is_forwarded_without_a_transaction(group, daemons, proto):
+def tell(group, daemons, proto, method, size):
+    """bob subscribes and gets a document of so many bytes: his client, the focus's connection, what he got."""
     focus, _ = daemons
     focus.answer = focus_accepts
-    c = group.client(proto)
+    c, out = group.client(proto), focus.link
     call = c.authed("SUBSCRIBE", FOCUS, group.passwords["bob"], user="bob", extra=["Event: conference"])
     sub = focus.wait("SUBSCRIBE")
     c.wait(200)
     contact = sub.get("Contact").split("<")[1].split(">")[0]
-    out = focus.link
-    out.send(out.request("BENOTIFY", contact, from_uri=FOCUS, callid=call, cseq=1, tag="focustag", to="sip:bob@conclave.test", to_tag="ft1",
-                         routes=sub.all("Record-Route"), body=b"x" * 6000, ctype="application/conference-info+xml"))
-    got = c.wait("BENOTIFY")
-    assert len(got.body) == 6000
+    out.send(out.request(method, contact, from_uri=FOCUS, callid=call, cseq=1, tag="focustag", to="sip:bob@conclave.test", to_tag="ft1",
+                         routes=sub.all("Record-Route"), body=b"x" * size, ctype="application/conference-info+xml"))
+    got = c.wait(method)
+    assert len(got.body) == size
+    return c, out, got
+
+
+@pytest.mark.conformance("T14")
+@pytest.mark.parametrize("proto", ["udp", "tcp"])
+def test_a_benotify_is_forwarded_without_a_transaction(group, daemons, proto):
+    c, out, got = tell(group, daemons, proto, "BENOTIFY", 6000)
     c.send(reply_to(got, 200, "OK"))
     assert out.silent()
 
 
 def test_a_document_of_190_kb_reaches_a_tls_client(group, daemons):
-    focus, _ = daemons
-    focus.answer = focus_accepts
-    c = group.client("tls")
-    call = c.authed("SUBSCRIBE", FOCUS, group.passwords["bob"], user="bob", extra=["Event: conference"])
-    sub = focus.wait("SUBSCRIBE")
-    c.wait(200)
-    contact = sub.get("Contact").split("<")[1].split(">")[0]
-    out = focus.link
-    out.send(out.request("NOTIFY", contact, from_uri=FOCUS, callid=call, cseq=1, tag="focustag", to="sip:bob@conclave.test", to_tag="ft1",
-                         routes=sub.all("Record-Route"), body=b"x" * 190000, ctype="application/conference-info+xml"))
-    got = c.wait("NOTIFY")
-    assert len(got.body) == 190000
+    c, out, got = tell(group, daemons, "tls", "NOTIFY", 190000)
     c.send(reply_to(got, 200, "OK", extra=FORGED))
     answer = out.wait(200)
     assert not answer.all("P-Asserted-Identity") and not answer.all("Conclave-Access")
