@@ -54,8 +54,8 @@ void persist_turn(struct app *a);               /* puts the dirty rows into the 
 int  persist_load(struct app *a);               /* everything, at start and after a failed commit */
 void persist_forget(struct app *a);             /* nothing is dirty any more */
 void persist_on_gone(enum dirt_kind kind, int64_t id, void *arg);
-struct store_val;
-struct sip_dlg *persist_dlg(const struct store_val *v);         /* nine columns, see there; NULL: no memory */
+struct sip_dlg;
+void persist_bye(struct app *a, int64_t id, const struct sip_dlg *d);   /* owed until store_del() */
 
 /* --- sweep.c: once a second */
 void sweep_start(struct app *a);

@@ -2,16 +2,15 @@
 /* farewell.c - see farewell.h
  *
  * farewell() -> row -> commit -> BYE -> final answer, or none in the time of a transaction -> the row goes. At the start
- * farewell_on_row() says what is left once more; a client that had got it answers 481, which is as good.
+ * farewell_again() says what is left once more; a client that had got it answers 481, which is as good.
  */
 #include <errno.h>
 #include "focusd/farewell.h"
+#include "focusd/store.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
 #include "lib/base/metric.h"
 #include "lib/base/trace.h"
-
-#define CSEQ_ABOVE 1000u                 /* in a row: above what requests under way can have used meanwhile */
 
 static struct metric repeated = METRIC_COUNTER("conclave_focus_bye_repeated_total", "BYEs that an earlier process still owed");
 
@@ -87,35 +86,22 @@ static struct owed *owe(struct app *a, struct sip_dlg *dlg, int64_t id)
 
 void farewell(struct app *a, struct sip_dlg *d)
 {
-	const struct store_val v[] = {
-		SV_STR(d->call_id), SV_STR(d->local_tag), SV_STR(d->remote_tag), SV_STR(d->local_uri), SV_STR(d->remote_uri),
-		SV_STR(d->remote_target), SV_STR(d->route), SV_INT(d->local_cseq + CSEQ_ABOVE), SV_INT(d->remote_cseq),
-	};
 	struct owed *o = owe(a, d, a->confs.next_id);
 
 	if (!o)
 		return;
 	a->confs.next_id++;
-	store_put(a->store, STORE_BYE, o->id, v, sizeof(v) / sizeof(v[0]));
+	persist_bye(a, o->id, d);
 }
 
-int farewell_on_row(int64_t id, const struct store_val *v, unsigned n, void *app)
+void farewell_again(struct app *a, int64_t id, struct sip_dlg *d)
 {
-	struct app *a = app;
-	struct sip_dlg *d;
-
-	(void)n;
-	if (id >= a->confs.next_id)
-		a->confs.next_id = id + 1;
 	if (a->reads)                            /* read again by the same process: it is on its way */
-		return 0;
-	d = v[0].s && v[1].s ? persist_dlg(v) : NULL;
+		return;
 	if (d && owe(a, d, id)) {
 		metric_register(&repeated, 1);
 		metric_inc(&repeated);
 	} else {
 		store_del(a->store, STORE_BYE, id);
 	}
-	mem_deref(d);
-	return 0;
 }

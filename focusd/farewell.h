@@ -7,11 +7,10 @@
 #ifndef FOCUSD_FAREWELL_H
 #define FOCUSD_FAREWELL_H
 #include "focusd/app.h"
-#include "focusd/store.h"
 #include "lib/sip/sip.h"
 
 void farewell(struct app *a, struct sip_dlg *dlg);       /* BYE after the commit; takes a reference */
-int  farewell_on_row(int64_t id, const struct store_val *v, unsigned n, void *app);    /* what another life left owing */
+void farewell_again(struct app *a, int64_t id, struct sip_dlg *dlg);   /* what another life left owing; NULL: it cannot be read */
 void farewell_stop(void);                /* at shutdown, behind store_flush(): what is unanswered stays owed */
 
 #endif

@@ -14,6 +14,7 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define CSEQ_BLOCK 1000u                 /* CSeq values reserved at once: a restarted focus goes on above them */
+#define CSEQ_ABOVE 1000u                 /* in the row of a BYE: above what requests under way can have used meanwhile */
 
 /* MCUs as one text: "type|node|instance|version\n" of those that are ready */
 static char *mcus_text(const struct conf *c)
@@ -136,6 +137,16 @@ static void put_sub(struct app *a, struct sub *s)
 	};
 
 	store_put(a->store, STORE_SUB, s->dirt.id, v, N(v));
+}
+
+void persist_bye(struct app *a, int64_t id, const struct sip_dlg *d)
+{
+	const struct store_val v[] = {
+		SV_STR(d->call_id), SV_STR(d->local_tag), SV_STR(d->remote_tag), SV_STR(d->local_uri), SV_STR(d->remote_uri),
+		SV_STR(d->remote_target), SV_STR(d->route), SV_INT(d->local_cseq + CSEQ_ABOVE), SV_INT(d->remote_cseq),
+	};
+
+	store_put(a->store, STORE_BYE, id, v, N(v));
 }
 
 static void put_mcu(struct app *a, const struct mcu *m)
@@ -261,7 +272,7 @@ static void on_dlg_destroy(void *arg)
 		mem_deref(strs[i]);
 }
 
-struct sip_dlg *persist_dlg(const struct store_val *v)
+static struct sip_dlg *load_dlg(const struct store_val *v)
 {
 	struct sip_dlg *d = mem_zalloc(sizeof(*d), on_dlg_destroy);
 
@@ -322,7 +333,7 @@ static int load_endpoint(int64_t id, const struct store_val *v, unsigned n, void
 	if (err)
 		return -ENOMEM;
 	if (v[6].s && v[7].s) {
-		d = persist_dlg(&v[6]);
+		d = load_dlg(&v[6]);
 		if (!d)
 			return -ENOMEM;
 		endpoint_bind(&l->a->confs, e, d, d->local_tag);
@@ -342,7 +353,7 @@ static int load_sub(int64_t id, const struct store_val *v, unsigned n, void *arg
 	(void)n;
 	if (!prm.conf || !v[2].s || !v[3].s)
 		return 0;
-	prm.dlg = persist_dlg(&v[2]);
+	prm.dlg = load_dlg(&v[2]);
 	if (!prm.dlg)
 		return -ENOMEM;
 	prm.local_tag = prm.dlg->local_tag;
@@ -364,6 +375,19 @@ static int load_mcu(int64_t id, const struct store_val *v, unsigned n, void *arg
 		l->max_id = id;
 	return factory_restore(l->a, id, &(struct factory_mcu){ .id = v[0].s, .type = v[1].s, .instance = v[2].s, .url = v[3].s,
 			       .contact = v[4].s, .max_conferences = (unsigned)v[5].i, .max_users = (unsigned)v[6].i });
+}
+
+static int load_bye(int64_t id, const struct store_val *v, unsigned n, void *arg)
+{
+	struct load *l = arg;
+	struct sip_dlg *d = v[0].s && v[1].s ? load_dlg(v) : NULL;
+
+	(void)n;
+	if (id > l->max_id)
+		l->max_id = id;
+	farewell_again(l->a, id, d);
+	mem_deref(d);
+	return 0;
 }
 
 void persist_forget(struct app *a)
@@ -391,14 +415,15 @@ static void settle(struct app *a)
 
 int persist_load(struct app *a)
 {
-	static store_row_cb *const cbs[STORE_BYE] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
-							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub, [STORE_MCU] = load_mcu };
+	static store_row_cb *const cbs[STORE_NTABLES] = { [STORE_CONF] = load_conf, [STORE_USER] = load_user,
+							  [STORE_ENDPOINT] = load_endpoint, [STORE_SUB] = load_sub, [STORE_MCU] = load_mcu,
+							  [STORE_BYE] = load_bye };
 	struct load l = { .a = a };
 	struct idmap *m, *tmp;
 	int err = 0;
 
 	a->loading = true;
-	for (unsigned t = 0; t < STORE_BYE && !err; t++)
+	for (unsigned t = 0; t < STORE_NTABLES && !err; t++)
 		err = store_load(a->store, t, cbs[t], &l);
 	HASH_ITER(hh, l.ids, m, tmp) {
 		HASH_DEL(l.ids, m);
@@ -408,8 +433,6 @@ int persist_load(struct app *a)
 	if (l.max_id >= a->confs.next_id)
 		a->confs.next_id = l.max_id + 1;
 	a->loading = false;
-	if (!err)
-		err = store_load(a->store, STORE_BYE, farewell_on_row, a);
 	if (!err)
 		log_info(store, "%u conferences (%u active) and %u users read", a->confs.nconf, a->confs.nactive, a->confs.nusers);
 	return err;
