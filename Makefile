@@ -185,7 +185,11 @@ soak: all ## calls and joins for SOAK_MINUTES; memory, descriptors and sessions 
 
 CROWD_MINUTES ?= 60
 CROWD_PHONES  ?= 500
-soak-crowd: all ## CROWD_PHONES (500) come and go for CROWD_MINUTES (60): memory, clocks, missed ticks
+$(BUILD)/soak/phones: test/soak/phones.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -g $(OPT) $(WARN) -o $@ $<
+
+soak-crowd: all $(BUILD)/soak/phones ## CROWD_PHONES (500) come and go for CROWD_MINUTES (60): memory, clocks, missed ticks
 	CONCLAVE_BUILD=$(BUILD) $(PYTHON) test/soak/crowd.py $(CROWD_MINUTES) $(CROWD_PHONES)
 
 # --- the edge and the operator's scripts

@@ -8,7 +8,9 @@
  *
  * A plain leg has no key. Its packets are those that come from the address its SDP told, which is the address it called
  * from (mcu/pair.c); of several that claim one, it is who has the packet's source already, then the newest not heard
- * yet. From another port it is taken for a leg's only where a single plain leg of that host waits: nobody guesses.
+ * yet. From another port it is taken for a leg's only where a single plain leg of that host waits, and has waited for half
+ * a second: nobody guesses, and packets may be faster than the news of whose they are. If they were, the leg that they
+ * belong to takes its address back when it comes (hub_claim()).
  *
  * A hub belongs to one slot of one worker: one receive batch and one send batch for all its legs, once a tick. The
  * signalling thread opens a hub with its first leg and closes it after its last; in between only the worker touches it.
@@ -22,6 +24,7 @@
 #define BUDGET      64u                  /* tries and searches in a tick */
 #define ROUNDS      16u                  /* receive batches in a tick */
 #define SECOND_US   1000000
+#define OTHER_US    500000               /* a plain leg's own address has so much time */
 
 static void destructor(void *arg)
 {
@@ -105,6 +108,22 @@ void hub_place(struct wleg *l)
 	key_set(l->hub, l, 1, &l->rtcp_peer);
 	if (usa_len(&l->peer))
 		l->host = l->peer;
+}
+
+void hub_claim(struct wleg *l)
+{
+	struct wleg *other[TRIES];
+	unsigned n = 0;
+
+	if (!l->hub || l->srtp || !usa_len(&l->told))
+		return;
+	for (struct hub_key *k = l->hub->table[0][bucket(&l->told)]; k && n < TRIES; k = k->next)
+		if (k->leg != l && !k->leg->srtp && usa_eq(&k->at, &l->told) && !usa_eq(&k->leg->told, &l->told))
+			other[n++] = k->leg;
+	for (unsigned i = 0; i < n; i++) {
+		wleg_unlearn(other[i]);
+		hub_place(other[i]);
+	}
 }
 
 void hub_join(struct hub *h, struct wleg *l)
@@ -191,7 +210,7 @@ static bool search(struct hub *h, const struct dgram *d)
 
 		if (!waits(l, d) || has_source(l, ssrc) != (i < h->nlegs))
 			continue;
-		if (!l->srtp && i >= h->nlegs && (d->rtcp || !alone(h, l, d)))
+		if (!l->srtp && i >= h->nlegs && (d->rtcp || d->now - l->started_us < OTHER_US || !alone(h, l, d)))
 			continue;
 		left--;
 		h->budget--;

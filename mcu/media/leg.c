@@ -436,6 +436,16 @@ static void set_profile(struct wleg *l, const struct mleg_set *s)
 	l->silent = q;
 }
 
+/* What it was taken for, it is not: whoever has this address by his SDP has come. */
+void wleg_unlearn(struct wleg *l)
+{
+	jbuf_flush(&l->jb);
+	l->has_src   = l->latched = l->rtcp_latched = false;
+	l->peer      = l->told;
+	l->rtcp_peer = l->told_rtcp;
+	l->ncand     = 0;
+}
+
 static void start(struct wleg *l, int64_t now)
 {
 	l->started = true;
@@ -484,8 +494,8 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 	if (l->send)
 		l->room->nsend[l->rate]++;
 	if (u->new_peer) {
-		l->peer = u->peer;
-		l->rtcp_peer = u->rtcp_peer;
+		l->peer = l->told = u->peer;
+		l->rtcp_peer = l->told_rtcp = u->rtcp_peer;
 		l->latched = l->rtcp_latched = false;
 		l->ncand = 0;
 		l->started_us = now;
@@ -493,6 +503,7 @@ void wleg_set(struct wleg *l, struct leg_update *u, int64_t now)
 	if (first)
 		start(l, now);
 	wleg_ice_set(l, u, now);
+	hub_claim(l);
 	hub_place(l);
 }
 

@@ -137,6 +137,7 @@ struct hub {
 int  hub_alloc(struct hub **hp, struct ports *p, struct worker *w, unsigned slot);  /* mem_deref() when its legs are gone */
 void hub_join(struct hub *h, struct wleg *l);
 void hub_leave(struct wleg *l);
+void hub_claim(struct wleg *l);                   /* its SDP tells its address: no plain leg has that by learning any more */
 void hub_place(struct wleg *l);                   /* after its addresses have changed; a leg without hub is fine */
 void hub_receive(struct hub *h, int64_t now);
 
@@ -169,6 +170,7 @@ struct wleg {
 	struct srtp_ctx  *in, *old_in;           /* the key before the last re-INVITE is good for 2 s more */
 	int64_t           old_in_until;
 	union usa         peer, rtcp_peer, cand;
+	union usa         told, told_rtcp;       /* where the SDP puts it */
 	struct ice       *ice;                   /* NULL: none; else peer and rtcp_peer are its chosen ways */
 	int64_t           ice_us;                /* since when it has looked for them */
 	bool              no_way_told;
@@ -394,6 +396,7 @@ void wleg_take(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int6
 void wleg_receive(struct wleg *l, int64_t now);             /* drains the RTP socket */
 /* 0: it was the leg's, whatever became of it; -EACCES, -EALREADY, -EBADMSG: it was not, p is as before */
 int  wleg_datagram(struct wleg *l, uint8_t *p, size_t n, const union usa *from, int64_t now);
+void wleg_unlearn(struct wleg *l);                          /* back to where its SDP puts it, to be heard anew */
 void wleg_refuse(struct wleg *l, int why);                  /* counts what wleg_datagram() or wleg_rtcp() did not take */
 void wleg_receive_rtcp(struct wleg *l, int64_t now);
 void wleg_second(struct wleg *l, int64_t now);              /* housekeeping, once a second */

@@ -4,14 +4,18 @@
 
 usage: crowd.py [MINUTES [PHONES]]       (make soak-crowd, CROWD_MINUTES, CROWD_PHONES)
 
-sipp is the trunk that they call from (UDP, plain PCMU): half of them call one room, the others ten rooms; each stays for 20 to
-80 seconds, most listen in a quiet place, one in ten of the small rooms says something now and then. Two witnesses stay in
+They call from a trunk over TCP (plain PCMU; phones.c does their packets): half of them one room, the others ten rooms; each stays for 20
+to 80 seconds, most listen in a quiet place, one in ten of the small rooms says something now and then. Each must get a packet each 20 ms. Two witnesses stay in
 the large room from the beginning to the end, each with its own tone over TLS and SRTP: they must hear each other in every
 minute, get a packet each 20 ms of their own clock, and the mixer's clock must be theirs. Resident memory and descriptors of each part are
 compared between the time when the crowd was complete and the end. The last line tells whether it passed.
 """
+import heapq
+import os
+import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,12 +25,15 @@ sys.dont_write_bytecode = True
 
 import numpy as np                                               # noqa: E402
 from conclave_test import c3p                                    # noqa: E402
-from conclave_test.rtp import RATE, g711_encode                  # noqa: E402
+from conclave_test.rtp import RATE, Sdp, g711_encode, tones      # noqa: E402
+from conclave_test.sip import SipError, SipTimeout               # noqa: E402
 from conclave_test.stack import TRUNK_IP, Stack                  # noqa: E402
 from soak import rss_and_fds, table                              # noqa: E402
 
 PARTS = ("kamailio", "focusd", "mcu")
-STAY_S = 50                              # of a call, on the average; phone.xml has the bounds
+STAY = 20, 80                            # seconds of a call
+STAY_S = sum(STAY) / 2
+LANES = 5                                # connections of the trunk
 SMALL = [f"small{i}" for i in range(10)]
 TONES = {"alice": 520, "bob": 930}
 LOOP_S = 20                              # of what a phone plays
@@ -49,45 +56,101 @@ def sounds(d):
         (d / f"{name}.ulaw").write_bytes(g711_encode("PCMU", pcm))
 
 
-class Crowd:
-    """sipp keeps so many calls up for so long: one process for those who listen, one for those who say something."""
-    def __init__(self, stack, phones, seconds):
-        self.dir = stack.dir / "crowd"
-        self.dir.mkdir(mode=0o755)
-        sounds(self.dir)
-        few = max(1, phones // 20)
-        self.procs = [self._start(stack, "quiet", [room for small in SMALL for room in ("lobby", small)], phones - few, seconds, 5999),
-                      self._start(stack, "says", SMALL, few, seconds, 5998)]
+class Media:
+    """phones.c: the sockets and packets of all of them."""
+    def __init__(self, d):
+        sounds(d)
+        build = Path(os.environ.get("CONCLAVE_BUILD", "build"))
+        self.proc = subprocess.Popen([HERE.parents[1] / build / "soak" / "phones", TRUNK_IP, d / "quiet.ulaw", d / "says.ulaw"], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.lock = threading.Lock()
 
-    def _start(self, stack, sound, rooms, phones, seconds, port):
-        d = self.dir
-        (d / f"{sound}.csv").write_text("SEQUENTIAL\n" + "".join(f"{room};{port}\n" for room in rooms))
-        (d / f"{sound}.xml").write_text((HERE / "phone.xml").read_text().replace("@SOUND@", str(d / f"{sound}.ulaw")))
-        cmd = ["sipp", f"{stack.udp[0]}:{stack.udp[1]}", "-sf", d / f"{sound}.xml", "-inf", d / f"{sound}.csv", "-i", TRUNK_IP, "-mi", TRUNK_IP,
-               "-p", port, "-mp", 32000 + 10000 * (port - 5998), "-l", phones, "-r", max(1, round(phones / STAY_S)), "-timeout", f"{seconds}s", "-rtp_payload", 0, "-t", "u1",
-               "-trace_stat", "-stf", d / f"{sound}.stat", "-fd", "10", "-trace_err", "-error_file", d / f"{sound}.errors", "-nostdin"]
-        with open(d / f"{sound}.out", "wb") as out:
-            return subprocess.Popen([str(c) for c in cmd], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=d)
-
-    def ended(self):
-        return [p.returncode for p in self.procs if p.poll() is not None]
+    def tell(self, line, answer=True):
+        with self.lock:
+            self.proc.stdin.write(line + "\n")
+            return [int(x) for x in self.proc.stdout.readline().split()] if answer else None
 
     def stop(self):
-        for p in self.procs:
-            p.terminate()
-        for p in self.procs:
-            p.wait(20)
+        self.proc.stdin.close()
+        self.proc.wait(5)
+
+
+class Lane(threading.Thread):
+    """A part of the crowd: one connection of the trunk, its phones come and go one after the other."""
+    def __init__(self, stack, media, number, phones):
+        super().__init__(daemon=True)
+        self.media, self.phones, self.stop_it, self.fault = media, phones, threading.Event(), None
+        self.ua, self.rng = stack.trunk(f"+1555{number:02d}"), random.Random(number)
+        self.calls, self.made, self.failed, self.short, self.missing = [], 0, [], [], 0
+        self.start()
+
+    def run(self):
+        while not self.stop_it.is_set():
+            now = time.monotonic()
+            if self.calls and self.calls[0][0] <= now:
+                self.leave(heapq.heappop(self.calls))
+            elif len(self.calls) < self.phones:
+                self.join_one()
+                self.stop_it.wait(0.8 * STAY_S / self.phones)
+            else:
+                self.stop_it.wait(0.05)
+        while self.calls:
+            self.leave(heapq.heappop(self.calls))
+
+    def join_one(self):
+        lobby = self.rng.random() < 0.5
+        room = "lobby" if lobby else self.rng.choice(SMALL)
+        phone, port = self.media.tell(f"open {int(not lobby and self.rng.random() < 0.1)}")
+        offer = f"v=0\r\no=- {port} 1 IN IP4 {TRUNK_IP}\r\ns=-\r\nc=IN IP4 {TRUNK_IP}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=ptime:20\r\n"
+        self.made += 1
+        try:
+            call = self.ua.invite(f"sip:{room}@conclave.test", offer)
+        except (SipError, SipTimeout) as e:
+            self.failed.append(str(e))
+            self.media.tell(f"close {phone}")
+            return
+        sdp = Sdp(call.sdp)
+        self.media.tell(f"talk {phone} {sdp.address} {sdp.port}", answer=False)
+        heapq.heappush(self.calls, (time.monotonic() + self.rng.uniform(*STAY), self.made, phone, call, time.monotonic()))
+
+    def leave(self, entry):
+        _, _, phone, call, began = entry
+        took = time.monotonic() - began
+        _, sent, received, missing = self.media.tell(f"close {phone}")
+        if received < 50 * took - 25:
+            self.short.append(f"{call.call_id}: {received} packets in {took:.0f} s, {missing} missing between them, {sent} sent")
+        self.missing += missing
+        try:
+            if call.ended.is_set():
+                self.failed.append(f"ended by the other side after {took:.0f} s")
+            elif call.bye().code != 200:
+                self.failed.append("BYE refused")
+        except SipTimeout as e:
+            self.failed.append(str(e))
+        self.ua.log.clear()
+        self.ua.txns.clear()
+
+
+class Crowd:
+    def __init__(self, stack, phones):
+        d = stack.dir / "crowd"
+        d.mkdir()
+        self.media = Media(d)
+        self.lanes = [Lane(stack, self.media, i, phones // LANES) for i in range(LANES)]
 
     def counts(self):
         """So far: (calls made, failed, there now)."""
-        total = [0, 0, 0]
-        for f in self.dir.glob("*.stat"):
-            rows = f.read_text().splitlines()
-            if len(rows) > 1:
-                last = dict(zip(rows[0].split(";"), rows[-1].split(";")))
-                for i, k in enumerate(("TotalCallCreated", "FailedCall(C)", "CurrentCall")):
-                    total[i] += int(last[k])
-        return tuple(total)
+        return sum(x.made for x in self.lanes), sum(len(x.failed) for x in self.lanes), sum(len(x.calls) for x in self.lanes)
+
+    def missing(self):
+        return sum(x.missing for x in self.lanes), [s for x in self.lanes for s in x.short]
+
+    def stop(self):
+        for x in self.lanes:
+            x.stop_it.set()
+        for x in self.lanes:
+            x.join(120)
+        self.media.stop()
 
 
 def look(stack):
@@ -120,7 +183,6 @@ class Witness:
             faults.append(f"{self.user} heard the other in {heard} of {total} seconds")
 
     def leg_heard(self, at):
-        from conclave_test.rtp import tones
         return self.other in tones(self.leg.pcm(at, at + 0.5), (self.other,))
 
     def drift_ppm(self):
@@ -130,11 +192,10 @@ class Witness:
 
 def checked(stack, minutes, phones, faults):
     witnesses = [Witness(stack, "alice", "bob"), Witness(stack, "bob", "alice")]
-    seconds = int(minutes * 60) + 2 * STAY_S
-    sipp = Crowd(stack, phones, seconds)
+    crowd = Crowd(stack, phones)
     pids = {p: stack.pid(p) for p in PARTS}
     time.sleep(1.7 * STAY_S)
-    base, m0, n0 = look(stack), stack.metrics("mcu"), sipp.counts()
+    base, m0, n0 = look(stack), stack.metrics("mcu"), crowd.counts()
     table(f"{n0[2]} phones", base)
     if n0[2] < 0.8 * phones:
         faults.append(f"only {n0[2]} of {phones} phones are there")
@@ -149,14 +210,13 @@ def checked(stack, minutes, phones, faults):
         for name in TICK:                                # who reads this hour later wants to know what else ran
             if now[name] > was[name]:
                 print(f"  {name} {now[name] - was[name]:.0f} more; load average {open('/proc/loadavg').read().split()[0]}", flush=True)
-        made, failed, there = sipp.counts()
+        made, failed, there = crowd.counts()
         table(f"{there} of {made}, {failed} failed", look(stack))
-        if sipp.ended():
-            faults.append(f"sipp ended with {sipp.ended()}")
+        if not all(x.is_alive() for x in crowd.lanes):
+            faults.append("a lane of the crowd died")
             break
         was = now
-    last, m1, n1 = look(stack), stack.metrics("mcu"), sipp.counts()
-    sipp.stop()
+    last, m1, n1 = look(stack), stack.metrics("mcu"), crowd.counts()
     for p in PARTS:
         if last[p][0] - base[p][0] > GROW_KIB or last[p][1] - base[p][1] > GROW_FDS:
             faults.append(f"{p} grew from {base[p]} to {last[p]} (KiB, descriptors)")
@@ -169,8 +229,14 @@ def checked(stack, minutes, phones, faults):
             faults.append(f"{w.user}: the mixer's clock is off by {ppm:.1f} ppm")
     for name in TICK:
         print(f"{name}: {m1[name] - m0[name]:.0f}")
+    crowd.stop()
+    n1 = crowd.counts()
     if n1[1]:
-        faults.append(f"{n1[1]} calls failed")
+        faults.append(f"{n1[1]} calls failed: " + "; ".join([f for x in crowd.lanes for f in x.failed][:10]))
+    missing, short = crowd.missing()
+    print(f"packets that phones missed: {missing}, calls that got too few: {len(short)}")
+    if short:
+        faults.append("calls that got too few packets: " + "; ".join(short[:10]))
     if m1[TICK[0]] > m0[TICK[0]]:
         faults.append("ticks were left out: explain them by what else ran on the machine, or repeat")
     for w in witnesses:
@@ -185,8 +251,6 @@ def main():
     faults, calls = [], 0
     try:
         calls = checked(stack, minutes, phones, faults)
-        for f in (stack.dir / "crowd").glob("*.errors") if faults else ():
-            print(f"--- {f.name}\n" + "\n".join(f.read_text(errors="replace").splitlines()[:30]))
     except BaseException:
         print(stack.tails(), flush=True)
         raise

@@ -341,6 +341,35 @@ static void the_new_call_of_a_plain_address_has_its_packets(void **state)
 	engine_stop();
 }
 
+/* Its first packets were faster than its leg: one that waited was taken for theirs. */
+static void who_has_an_address_by_its_sdp_takes_it_back_from_who_learned_it(void **state)
+{
+	struct mleg_stats a, b;
+
+	(void)state;
+	shared_plain(3);
+	peers[0].sdp_port = 9;
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);
+	peer_start(&peers[2], MCODEC_PCMU, 0, false);
+	run(1500);
+	assert_hears(&peers[2], 400);
+	peers[0].off = true;
+	peers[1].sdp_port = port_of(peers[0].fd);
+	peer_start(&peers[1], MCODEC_PCMU, 1000, false);
+	close(peers[1].fd);
+	peers[1].fd = dup(peers[0].fd);
+	peers[1].ssrc = peers[0].ssrc;
+	peers[1].seq = peers[0].seq;
+	peers[1].ts = peers[0].ts;
+	run(1500);
+	assert_hears(&peers[2], 1000);
+	a = stats_of(&peers[0]);
+	b = stats_of(&peers[1]);
+	assert_string_equal(a.peer, "127.0.0.1:9");
+	assert_true(b.rx_packets > 60);
+	engine_stop();
+}
+
 static void a_leg_without_key_shares_and_one_with_ice_does_not(void **state)
 {
 	struct mleg_set set;
@@ -474,6 +503,7 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(a_plain_leg_with_another_port_than_the_sdp_tells_is_found_when_it_waits_alone),
 		cmocka_unit_test(of_two_plain_legs_that_wait_nobody_guesses),
 		cmocka_unit_test(the_new_call_of_a_plain_address_has_its_packets),
+		cmocka_unit_test(who_has_an_address_by_its_sdp_takes_it_back_from_who_learned_it),
 		cmocka_unit_test(a_leg_without_key_shares_and_one_with_ice_does_not),
 		cmocka_unit_test(rooms_of_other_slots_have_other_pairs_and_pairs_go_back),
 		cmocka_unit_test(two_hundred_and_fifty_legs_share_two_pairs),
