@@ -102,6 +102,7 @@ bool attendant_paused(const struct uas_req *rq)
 	return yes;
 }
 
+/* A right entry does not wipe it out: who guesses would enter his own conference in between. */
 static void wrong(struct app *a, const struct endpoint *e)
 {
 	bool trunk = e->user->auth == AUTH_NONE;
@@ -115,14 +116,6 @@ static void wrong(struct app *a, const struct endpoint *e)
 	log_warn(conf, "attendant: wrong number or pass code by %s", e->user->caller ? e->user->caller : e->user->display);
 	mem_deref(k1);
 	mem_deref(k2);
-}
-
-static void right(struct app *a, const struct endpoint *e)
-{
-	char *k = caller_key(e->user->auth, e->user->caller);
-
-	guess_right(a->wrong_entries, k, ev_now_ms(a->loop));
-	mem_deref(k);
 }
 
 /* --- the way in */
@@ -275,10 +268,8 @@ static const char *judge(struct app *a, const struct endpoint *e, const struct c
 	who.present = who.auth != AUTH_NONE && user_find_caller(c, who.entity, who.auth);
 	no = policy_admit(c, &who, (unsigned)a->cfg.max_users, role);
 	*cp = c;
-	if (no == POLICY_OK) {
-		right(a, e);
+	if (no == POLICY_OK)
 		return NULL;
-	}
 	metric_inc(&metrics[M_REFUSED]);
 	if (no == POLICY_LOCKED)
 		return "conferenceLocked";

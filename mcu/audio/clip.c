@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* clip.c - WAV file -> samples -> the three rates, in whole ticks, see clip.h */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "lib/base/mem.h"
 #include "mcu/audio/clip.h"
 #include "mcu/audio/resample.h"
@@ -123,9 +126,27 @@ static int read_all(char **bytes, size_t *n, FILE *f)
 	return ferror(f) ? -EIO : 0;
 }
 
+/* A plain file only: a FIFO or a device would hold everybody up. */
+static FILE *open_plain(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat s;
+	FILE *f = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &s) || !S_ISREG(s.st_mode))
+		errno = EINVAL;
+	else
+		f = fdopen(fd, "rb");
+	if (!f)
+		close(fd);
+	return f;
+}
+
 int clip_load(struct clip **cp, const char *path)
 {
-	FILE *f = fopen(path, "rbe");
+	FILE *f = open_plain(path);
 	char *bytes = NULL;
 	size_t n = 0;
 	int err;

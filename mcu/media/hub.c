@@ -10,7 +10,8 @@
  * from (mcu/pair.c); of several that claim one, it is who has the packet's source already, then the newest not heard
  * yet. From another port it is taken for a leg's only where a single plain leg of that host waits, and has waited for half
  * a second: nobody guesses, and packets may be faster than the news of whose they are. If they were, the leg that they
- * belong to takes its address back when it comes (hub_claim()).
+ * belong to takes its address back when it comes (hub_claim()), and the address of its SDP is always a leg's own. What a
+ * gateway goes on to send after its call has ended is nobody's.
  *
  * A hub belongs to one slot of one worker: one receive batch and one send batch for all its legs, once a tick. The
  * signalling thread opens a hub with its first leg and closes it after its last; in between only the worker touches it.
@@ -24,6 +25,7 @@
 #define BUDGET      64u                  /* tries and searches in a tick */
 #define ROUNDS      16u                  /* receive batches in a tick */
 #define SECOND_US   1000000
+#define GONE_US     10000000             /* silent for so long: the address is free again */
 #define OTHER_US    500000               /* a plain leg's own address has so much time */
 
 static void destructor(void *arg)
@@ -72,9 +74,9 @@ static unsigned bucket(const union usa *a)
 	return (unsigned)(x * 0x9e3779b97f4a7c15ull >> 56) % HUB_BUCKETS;
 }
 
-static void key_del(struct hub *h, struct hub_key *k, unsigned rtcp)
+static void key_del(struct hub *h, struct wleg *l, unsigned i)
 {
-	struct hub_key **p = &h->table[rtcp][bucket(&k->at)];
+	struct hub_key *k = &l->key[i], **p = &h->table[i == 1][bucket(&k->at)];
 
 	if (!k->leg)
 		return;
@@ -84,18 +86,18 @@ static void key_del(struct hub *h, struct hub_key *k, unsigned rtcp)
 	k->leg = NULL;
 }
 
-static void key_set(struct hub *h, struct wleg *l, unsigned rtcp, const union usa *at)
+static void key_set(struct hub *h, struct wleg *l, unsigned i, const union usa *at)
 {
-	struct hub_key *k = &l->key[rtcp], **p;
+	struct hub_key *k = &l->key[i], **p;
 
 	if (k->leg && usa_len(at) && usa_eq(&k->at, at))
 		return;
-	key_del(h, k, rtcp);
+	key_del(h, l, i);
 	if (!usa_len(at) || !usa_port(at))
 		return;
 	k->at = *at;
 	k->leg = l;
-	p = &h->table[rtcp][bucket(at)];
+	p = &h->table[i == 1][bucket(at)];
 	k->next = *p;
 	*p = k;
 }
@@ -106,6 +108,10 @@ void hub_place(struct wleg *l)
 		return;
 	key_set(l->hub, l, 0, &l->peer);
 	key_set(l->hub, l, 1, &l->rtcp_peer);
+	if (!l->srtp && !usa_eq(&l->told, &l->peer))
+		key_set(l->hub, l, 2, &l->told);
+	else
+		key_del(l->hub, l, 2);
 	if (usa_len(&l->peer))
 		l->host = l->peer;
 }
@@ -140,8 +146,12 @@ void hub_leave(struct wleg *l)
 {
 	struct hub *h = l->hub, **p;
 
-	key_del(h, &l->key[0], 0);
-	key_del(h, &l->key[1], 1);
+	if (!l->srtp && l->latched) {
+		h->gone[h->ngone % HUB_GONE].at   = l->peer;
+		h->gone[h->ngone++ % HUB_GONE].us = now_us();
+	}
+	for (unsigned i = 0; i < 3; i++)
+		key_del(h, l, i);
 	h->legs[l->hub_index] = h->legs[--h->nlegs];
 	h->legs[l->hub_index]->hub_index = l->hub_index;
 	l->hub = NULL;
@@ -195,22 +205,35 @@ static bool alone(const struct hub *h, const struct wleg *l, const struct dgram 
 	return true;
 }
 
+/* Is it of a call that has ended? Its gateway may go on sending: that is nobody's. */
+static bool of_the_dead(struct hub *h, const struct dgram *d)
+{
+	for (unsigned i = 0; i < HUB_GONE && i < h->ngone; i++)
+		if (d->now - h->gone[i].us < GONE_US && usa_eq(&h->gone[i].at, d->from)) {
+			h->gone[i].us = d->now;
+			return true;
+		}
+	return false;
+}
+
 /* In two rounds: first the leg that has this source, then others, each time from where the last search ended. */
 static bool search(struct hub *h, const struct dgram *d)
 {
 	uint32_t ssrc = source(d);
 	unsigned left = TRIES, first = h->turn;
+	bool dead;
 
 	if (!h->budget)
 		return false;
 	h->budget--;
+	dead = of_the_dead(h, d);
 	for (unsigned i = 0; i < 2 * h->nlegs && left && h->budget; i++) {
 		unsigned at = (first + i) % h->nlegs;
 		struct wleg *l = h->legs[at];
 
 		if (!waits(l, d) || has_source(l, ssrc) != (i < h->nlegs))
 			continue;
-		if (!l->srtp && i >= h->nlegs && (d->rtcp || d->now - l->started_us < OTHER_US || !alone(h, l, d)))
+		if (!l->srtp && i >= h->nlegs && (d->rtcp || dead || d->now - l->started_us < OTHER_US || !alone(h, l, d)))
 			continue;
 		left--;
 		h->budget--;
@@ -222,9 +245,11 @@ static bool search(struct hub *h, const struct dgram *d)
 }
 
 /* How well a plain leg that claims the address fits the packet; the keys of one address stand newest first. */
-static int fit(const struct wleg *l, uint32_t ssrc)
+static int fit(const struct wleg *l, const struct dgram *d, uint32_t ssrc)
 {
-	return has_source(l, ssrc) ? 3 : !l->latched ? 2 : 1;
+	if (!usa_eq(&l->told, d->from))
+		return has_source(l, ssrc) ? 2 : 1;
+	return has_source(l, ssrc) ? 5 : !l->latched ? 4 : 3;
 }
 
 static void route(struct hub *h, const struct dgram *d)
@@ -241,7 +266,7 @@ static void route(struct hub *h, const struct dgram *d)
 		if (!usa_eq(&k->at, d->from))
 			continue;
 		if (!k->leg->srtp) {
-			if (!plain || fit(k->leg, ssrc) > fit(plain, ssrc))
+			if (!plain || fit(k->leg, d, ssrc) > fit(plain, d, ssrc))
 				plain = k->leg;
 			continue;
 		}
@@ -255,8 +280,13 @@ static void route(struct hub *h, const struct dgram *d)
 		}
 	}
 	if (plain) {
-		int err = give(plain, d);
+		int err;
 
+		if (plain->latched && plain->key[2].leg && usa_eq(&plain->told, d->from)) {   /* it had been taken for somebody */
+			wleg_unlearn(plain);
+			hub_place(plain);
+		}
+		err = give(plain, d);
 		if (err)
 			wleg_refuse(plain, err);
 		return;

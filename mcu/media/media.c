@@ -414,7 +414,7 @@ static int set_addresses(const struct mleg *l, struct leg_update *u)
 	err = usa_parse(&u->peer, s->addr, s->port);
 	if (err)
 		return err;
-	if (usa_any(&u->peer) || !s->port) {             /* learn only */
+	if (usa_any(&u->peer) || usa_many(&u->peer) || !s->port) {   /* learn only */
 		memset(&u->peer, 0, sizeof(u->peer));
 		return 0;
 	}

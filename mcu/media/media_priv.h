@@ -118,6 +118,7 @@ struct voice {
 /* --- a port pair that legs share (hub.c) */
 #define HUB_LEGS    200u                 /* a tick of them fits into a receive buffer of stock size */
 #define HUB_BUCKETS 256u
+#define HUB_GONE    32u
 #define RELATCH_US  2000000              /* the old address must be silent for so long */
 struct hub_key { struct hub_key *next; struct wleg *leg; union usa at; };
 struct hub {
@@ -133,6 +134,8 @@ struct hub {
 	int64_t          second_us;
 	struct wleg     *legs[HUB_LEGS];
 	struct hub_key  *table[2][HUB_BUCKETS];   /* RTP, RTCP: by source address */
+	struct { union usa at; int64_t us; } gone[HUB_GONE];      /* where plain legs that ended had their media from */
+	unsigned         ngone;
 };
 int  hub_alloc(struct hub **hp, struct ports *p, struct worker *w, unsigned slot);  /* mem_deref() when its legs are gone */
 void hub_join(struct hub *h, struct wleg *l);
@@ -155,7 +158,7 @@ struct wleg {
 	unsigned          hub_index;
 	uint8_t           steady;                /* see intake.c */
 	bool              owes;
-	struct hub_key    key[2];                /* where it stands in the hub's tables */
+	struct hub_key    key[3];                /* where it stands in the hub's tables: RTP, RTCP, told RTP where another one was learned */
 	union usa         host;                  /* where it was last known to be */
 	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
 	bool want_in_mute, want_out_mute;        /* as last seen in mute_req */

@@ -37,6 +37,13 @@ bool usa_any(const union usa *a)
 	return a->sa.sa_family != AF_INET6 || IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
 }
 
+bool usa_many(const union usa *a)
+{
+	if (a->sa.sa_family == AF_INET)
+		return IN_MULTICAST(ntohl(a->in.sin_addr.s_addr)) || a->in.sin_addr.s_addr == htonl(INADDR_BROADCAST);
+	return a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_MULTICAST(&a->in6.sin6_addr);
+}
+
 bool usa_same_host(const union usa *a, const union usa *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family)

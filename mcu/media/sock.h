@@ -19,6 +19,7 @@ union usa {                              /* 28 bytes rather than a sockaddr_stor
 };
 #define USA_STRLEN 64
 int       usa_parse(union usa *a, const char *ip, uint16_t port);     /* numeric only; -EINVAL */
+bool      usa_many(const union usa *a);                               /* multicast or broadcast */
 bool      usa_any(const union usa *a);                                /* 0.0.0.0 or :: */
 bool      usa_eq(const union usa *a, const union usa *b);
 bool      usa_same_host(const union usa *a, const union usa *b);
