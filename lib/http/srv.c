@@ -56,7 +56,7 @@ static struct metric metrics[M_N] = {
 
 static const struct { int status; const char *reason; } reasons[] = {
 	{ 200, "OK" }, { 202, "Accepted" }, { 204, "No Content" }, { 302, "Found" }, { 400, "Bad Request" },
-	{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+	{ 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
 	{ 409, "Conflict" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" },
 	{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
 	{ 503, "Service Unavailable" }, { 505, "HTTP Version Not Supported" },
