@@ -2,10 +2,16 @@
 /* opts.c - command line, configuration file and process settings of a daemon, see opts.h */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -183,10 +189,38 @@ void opts_ready(void)
 	opts_notify("READY=1");
 }
 
+/* Does the service manager's socket have room? sd_notify() would wait for it, and with it every call of the daemon, when
+ * nobody reads. A datagram socket connected there is writable only while the reader's queue is not full. What is wrong with the
+ * address, and other kinds of it, sd_notify() says better. */
+static bool has_room(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct pollfd p = { .events = POLLOUT };
+	size_t len = strlen(path);
+	bool room = true;
+
+	if ((path[0] != '/' && path[0] != '@') || len >= sizeof(to.sun_path))
+		return true;
+	memcpy(to.sun_path, path, len);
+	if (path[0] == '@')
+		to.sun_path[0] = '\0';
+	p.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (p.fd < 0)
+		return true;
+	if (!connect(p.fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)))
+		room = poll(&p, 1, 0) > 0;
+	close(p.fd);
+	return room;
+}
+
 void opts_notify(const char *state)
 {
-	int rc = sd_notify(0, state);
+	const char *path = getenv("NOTIFY_SOCKET");
+	int rc;
 
+	if (!path)
+		return;
+	rc = has_room(path) ? sd_notify(0, state) : -EAGAIN;
 	if (rc < 0)
 		log_warn(app, "service manager did not take %s: %s", state, strerror(-rc));
 }

@@ -7,6 +7,10 @@ import socket
 from . import Problem
 
 
+class Refused(Problem):
+    """It answered, but no."""
+
+
 def ask(path, request, timeout=5.0):
     """One JSON line there, one back. The answer is a dict with ok true; else a Problem."""
     with socket.socket(socket.AF_UNIX) as s:
@@ -29,7 +33,7 @@ def ask(path, request, timeout=5.0):
     except ValueError:
         raise Problem(f"{path}: the answer is no JSON") from None
     if not answer.get("ok"):
-        raise Problem(answer.get("error", "refused without a reason"))
+        raise Refused(answer.get("error", "refused without a reason"))
     return answer
 
 

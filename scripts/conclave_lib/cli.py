@@ -438,7 +438,7 @@ def cmd_exec(a):
 def cmd_status(a):
     answer = admin.supervisor(Layout.load(a.dir), "status")
     for name, p in answer["parts"].items():
-        print(f"{name:<10} {'ready' if p['ready'] else 'starting' if p['pid'] else 'dead':<9} "
+        print(f"{name:<10} {'ready' if p['ready'] else 'silent' if p['silent'] else 'starting' if p['pid'] else 'dead':<9} "
               + (f"pid {p['pid']:<8} since {p['seconds']:.0f} s" if p["pid"] else ""))
     return 0 if all(p["ready"] for p in answer["parts"].values()) else 1
 

@@ -72,17 +72,31 @@ class Part:
         write_file(self.pid_path, f"{self.proc.pid}\n")
 
     def poll_ready(self):
-        if self.ready or not self.alive():
-            return self.ready
+        """To be called for as long as the part lives: what it tells on the notify socket (also at every reload) has to be read."""
         if self.notify:
             try:
-                while not self.ready:
-                    self.ready = b"READY=1" in self.notify.recv(4096).split(b"\n")
+                while True:
+                    said = self.notify.recv(4096).split(b"\n")
+                    self.ready = self.ready or b"READY=1" in said
             except BlockingIOError:
                 pass
-        else:
+        elif not self.ready and self.alive():
             self.ready = self.probe(self.lay)
         return self.ready
+
+    def answers(self):
+        """Does it still? One that hangs lives and was ready once."""
+        if not self.alive():
+            return False
+        if self.probe:
+            return self.probe(self.lay)
+        try:
+            admin.ask(self.lay.path("run", self.name + ".sock"), {"cmd": "ping"}, 1)
+        except admin.Refused:                                    # an answer too
+            return True
+        except Problem:
+            return False
+        return True
 
     def alive(self):
         return self.proc is not None and self.proc.poll() is None
@@ -220,7 +234,7 @@ class Group:
         path = self.lay.path("run", "conclave.sock")
         if os.path.exists(path):
             try:
-                admin.ask(path, {"cmd": "status"}, 2)
+                admin.ask(path, {"cmd": "status"}, 10)           # it asks its parts first
             except Problem:
                 os.unlink(path)
             else:
@@ -299,9 +313,7 @@ class Group:
     def _command(self, req):
         cmd = req.get("cmd")
         if cmd == "status":
-            return {"parts": {n: {"pid": p.proc.pid if p.alive() else None, "ready": p.ready and p.alive(),
-                                  "seconds": round(time.monotonic() - p.started, 1)} for n, p in self.parts.items()},
-                    "mode": self.mode}
+            return {"parts": {n: self._state(p) for n, p in self.parts.items()}, "mode": self.mode}
         if cmd == "restart":
             self.restart(req.get("part"))
             return {"pid": self.parts[req["part"]].proc.pid}
@@ -310,13 +322,19 @@ class Group:
             return {}
         raise Problem("commands: status, restart, stop")
 
+    def _state(self, part):
+        silent = part.ready and part.alive() and not part.answers()
+        return {"pid": part.proc.pid if part.alive() else None, "ready": part.ready and part.alive() and not silent, "silent": silent,
+                "seconds": round(time.monotonic() - part.started, 1)}
+
     def _look_after(self, part):
         """Notices a death and acts by the group's mode; notices a late readiness."""
         if part.alive():
-            if not part.ready and part.poll_ready():
+            was = part.ready
+            if part.poll_ready() and not was:
                 say(f"conclave: {part.name} is ready again (pid {part.proc.pid})")
                 self.on_change()
-            elif part.ready and time.monotonic() - part.started > 30:
+            elif was and time.monotonic() - part.started > 30:
                 part.pause = 0.5
             return
         if part.again_at is None and part.proc is not None:
