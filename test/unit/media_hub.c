@@ -370,6 +370,49 @@ static void who_has_an_address_by_its_sdp_takes_it_back_from_who_learned_it(void
 	engine_stop();
 }
 
+static void what_a_gateway_sends_after_its_call_is_nobodys(void **state)
+{
+	(void)state;
+	shared_plain(3);
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);
+	peer_start(&peers[2], MCODEC_PCMU, 0, false);
+	run(1000);
+	assert_hears(&peers[2], 400);
+	peers[0].leg = mem_deref(peers[0].leg);          /* but it goes on */
+	peer_start(&peers[1], MCODEC_PCMU, 1000, false);
+	peers[1].off = true;
+	run(1500);
+	assert_true(tone_level(&peers[2], 400, 300) < 300);
+	peers[1].off = false;
+	run(1000);
+	assert_hears(&peers[2], 1000);
+	assert_true(tone_level(&peers[2], 400, 300) < 300);
+	engine_stop();
+}
+
+static void the_address_of_the_sdp_is_taken_before_one_that_was_learned(void **state)
+{
+	uint16_t port;
+	int own, fd;
+
+	(void)state;
+	shared_plain(3);
+	own = peer_socket(&port);
+	peers[0].sdp_port = port;
+	peer_start(&peers[0], MCODEC_PCMU, 400, false);  /* from another one: somebody's, who was taken for it */
+	peer_start(&peers[2], MCODEC_PCMU, 0, false);
+	run(1500);
+	assert_hears(&peers[2], 400);
+	fd = peers[0].fd;
+	peers[0].fd = own;
+	peers[0].ssrc ^= 0x5a5a5a5a;
+	peers[0].hz = 1000;
+	run(1000);
+	assert_hears(&peers[2], 1000);
+	close(fd);
+	engine_stop();
+}
+
 static void a_leg_without_key_shares_and_one_with_ice_does_not(void **state)
 {
 	struct mleg_set set;
@@ -504,6 +547,8 @@ int main(int argc, char *argv[])
 		cmocka_unit_test(of_two_plain_legs_that_wait_nobody_guesses),
 		cmocka_unit_test(the_new_call_of_a_plain_address_has_its_packets),
 		cmocka_unit_test(who_has_an_address_by_its_sdp_takes_it_back_from_who_learned_it),
+		cmocka_unit_test(what_a_gateway_sends_after_its_call_is_nobodys),
+		cmocka_unit_test(the_address_of_the_sdp_is_taken_before_one_that_was_learned),
 		cmocka_unit_test(a_leg_without_key_shares_and_one_with_ice_does_not),
 		cmocka_unit_test(rooms_of_other_slots_have_other_pairs_and_pairs_go_back),
 		cmocka_unit_test(two_hundred_and_fifty_legs_share_two_pairs),
