@@ -5,6 +5,7 @@ layout     where everything of a group lies and which ports it has      certs   
 render     configuration files from the layout                          users    the digest table of the edge
 admin      speaking to the running parts over their sockets             check    validation before a start
 supervise  starting, watching and ending the processes                  cli      commands and their help pages
+terminal   words taken, text shown, errors told
 """
 
 

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 
 from . import Problem
-from .layout import write_file
+from .layout import is_dns_name, write_file
 
 INTERNAL = "conclave.internal"
 ROLES = ("edge", "focus", "mcu")
@@ -28,6 +28,23 @@ def openssl(*args, data=None):
 
 def subject(role):
     return f"/O=Conclave/CN=Conclave {role} CA"
+
+
+def check_node(role, node):
+    """A node's name becomes file names and, with its role, a certificate's common name of at most 64 characters."""
+    most = min(63, 64 - len(f".{role}.{INTERNAL}"))
+    if not is_dns_name(node) or len(node) > most:
+        raise Problem(f"node {node!r}: use letters, digits, dash and dot as in a host name, at most {most}")
+    if node == "client-facing" or node in [f"{r}-1" for r in ROLES if r != role]:
+        raise Problem(f"node {node}: the group has a certificate of that name for something else; choose another")
+
+
+def check_peer(name):
+    """The name of another domain's server."""
+    if not is_dns_name(name):
+        raise Problem(f"peer {name!r} is no host name")
+    if f".{name}".lower().endswith(f".{INTERNAL}"):
+        raise Problem(f"peer {name}: names below {INTERNAL} are our own servers'")
 
 
 def _key(path):
@@ -102,6 +119,7 @@ class Certs:
         """The certificate of one node; its first name is its role."""
         if role not in ROLES:
             raise Problem(f"role {role!r}: one of {', '.join(ROLES)}")
+        check_node(role, node)
         cert, key = self.lay.path("certs", node + ".pem"), self.lay.path("certs", node + ".key")
         _key(key)
         names = [f"DNS:{role}.{INTERNAL}", f"DNS:{node}.{role}.{INTERNAL}"]
@@ -129,6 +147,7 @@ class Certs:
 
     def cross(self, name, their_ca):
         """Trusts the authority of another domain on the peer listener, for the one name of its peer."""
+        check_peer(name)
         root = self.ca("root")
         out = self.lay.path("ca", "federation", name + ".pem")
         with tempfile.TemporaryDirectory() as d:

@@ -9,8 +9,9 @@ import time
 
 from . import Problem, admin, check, render, softphone, users
 from .certs import Certs
-from .layout import DEFAULTS, PARTS, Layout, binary, edge_preload, parse_trunk, parse_user, write_file
+from .layout import DEFAULTS, PARTS, Layout, binary, edge_preload, is_dns_name, parse_trunk, parse_user, write_file
 from .supervise import Group, make_parts, say
+from .terminal import Parser, plain, run, utf8
 
 ABOUT = """Run and administer a Conclave group: the SIP edge (Kamailio), the focus (focusd), the media server (mcu) and the media relay
 (rtpengine). Everything a group writes is below one directory (--dir, default ./run); all its ports count from one number."""
@@ -43,8 +44,11 @@ DIR/addresses.json (mode 0600), for programs:
 """
 
 
+HERE_DIR = "./run"
+
+
 def _dir_option(p):
-    p.add_argument("--dir", default=os.environ.get("CONCLAVE_DIR", "./run"), metavar="DIR",
+    p.add_argument("--dir", default=os.environ.get("CONCLAVE_DIR", HERE_DIR), metavar="DIR",
                    help="the group's directory (default ./run, or $CONCLAVE_DIR)")
 
 
@@ -72,8 +76,8 @@ def _wishes(p):
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="conclave", description=ABOUT, epilog=FIRST_STEPS,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(prog="conclave", description=ABOUT, epilog=FIRST_STEPS,
+                 formatter_class=argparse.RawDescriptionHelpFormatter)
     sub = top.add_subparsers(dest="cmd", metavar="COMMAND", required=True)
 
     p = _add(sub, "run", RUN_ABOUT, epilog=RUN_MORE)
@@ -304,10 +308,13 @@ def _password(name):
         if first != getpass.getpass("again: "):
             raise Problem("the two differ")
     else:
-        first = sys.stdin.readline().rstrip("\n")
+        try:
+            first = sys.stdin.readline().rstrip("\n")
+        except UnicodeDecodeError:
+            raise Problem("the password is not UTF-8") from None
     if not first:
         raise Problem("an empty password")
-    return first
+    return utf8(first, "password")
 
 
 def cmd_user(a):
@@ -333,7 +340,7 @@ def cmd_room(a):
         answer = admin.focusd(lay, "list")
         answer.pop("ok")
         for r in answer.get("conferences", []):
-            print(r.get("name") or json.dumps(r))
+            print(plain(r.get("name") or json.dumps(r)))
         return 0
     if not a.name:
         raise Problem(f"room {a.action}: which room?")
@@ -369,8 +376,12 @@ def cmd_cert(a):
         certs.import_client_facing(*_cert_args(a, 2, "client-facing CERT KEY"))
     elif a.action == "trust":
         name, ca = _cert_args(a, 2, "trust NAME CA.pem")
+        domains = (a.domains or name).split(",")
+        for domain in domains:
+            if not is_dns_name(domain):
+                raise Problem(f"--domains: {domain!r} is no domain name")
         certs.cross(name, ca)
-        lay.conf["federated"][name] = {"kind": a.kind, "media": a.media, "domains": (a.domains or name).split(",")}
+        lay.conf["federated"][name] = {"kind": a.kind, "media": a.media, "domains": domains}
         lay.save()
     else:
         name = _cert_args(a, 1, "distrust NAME")[0]
@@ -384,18 +395,19 @@ def cmd_cert(a):
 
 
 def cmd_check(a):
-    """Lua syntax of the edge script and policies, `kamailio -c`, `focusd --check`, `mcu --check`. Without a group in --dir one is
-    made in a temporary directory for the check."""
+    """Lua syntax of the edge script and policies, `kamailio -c`, `focusd --check`, `mcu --check`. Where no --dir
+    is named and ./run holds no group, one is made in a temporary directory for the check."""
     import tempfile
     with tempfile.TemporaryDirectory() as tmp:
         if a.lua_only:
             results = list(check.check_lua())
         else:
-            try:
-                lay = Layout.load(a.dir)
-            except Problem:
+            if a.dir == HERE_DIR and not os.path.exists(os.path.join(a.dir, "conclave.json")):
                 lay = Layout(tmp, {})
                 make_files(lay)
+            else:
+                lay = Layout.load(a.dir)
+                lay.validate()
             render.write_all(lay)
             results = list(check.check_all(lay, [p for p in PARTS if p in ("kamailio",) or binary(p)]))
     for what, error in results:
@@ -454,15 +466,11 @@ def cmd_stop(a):
     return 0
 
 
+def _work(argv):
+    a = parser().parse_args(argv)
+    return a.func(a)
+
+
 def main(argv):
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
-    a = parser().parse_args(argv)
-    try:
-        return a.func(a)
-    except Problem as e:
-        say(f"conclave: {e}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        return 0
+    return run("conclave", argv, _work)

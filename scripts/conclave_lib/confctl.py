@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from . import Problem, admin, schedule
+from .terminal import Parser, plain, run
 
 ABOUT = "Look into the conferences of a running group and act on them."
 MORE = """CONF is a room's name, a conference id or a conference URI; USER an entity (sip:alice@example.net) or its user part.
@@ -25,10 +26,10 @@ exit status: 0 done, 1 refused or not reachable, 2 wrong usage
 
 
 def _parser():
-    top = argparse.ArgumentParser(prog="confctl", description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = Parser(prog="confctl", description=ABOUT, epilog=MORE, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--dir", default=os.environ.get("CONCLAVE_DIR", "./run"), metavar="DIR", help="the group's directory (default ./run, or $CONCLAVE_DIR)")
     top.add_argument("--socket", metavar="PATH", help="focusd's admin socket, instead of DIR/run/focusd.sock")
-    top.add_argument("--json", action="store_true", help="print the answer as it came")
+    top.add_argument("--json", action="store_true", help="print the answer as it came; an error, too, is an object then, on standard output")
     sub = top.add_subparsers(dest="cmd", metavar="COMMAND", required=True)
 
     def add(name, text, *args):
@@ -92,7 +93,7 @@ def _cut(text, width=NAME_WIDTH):
 
 
 def _table(rows, head):
-    rows = [head] + [[str(c) for c in r] for r in rows]
+    rows = [head] + [[plain(c) for c in r] for r in rows]
     width = [max(len(r[i]) for r in rows) for i in range(len(head))]
     for r in rows:
         print("  ".join(c.ljust(w) for c, w in zip(r, width)).rstrip())
@@ -108,7 +109,7 @@ def _print_list(ans):
 
 
 def _print_show(c):
-    print(f"{c.get('name') or c['id']}: {c['subject']}\n  uri      {c['uri']}\n  number   {c.get('number') or '-'}\n  policy   {c['policy']}\n  state    {_flags(c)}\n"
+    print(f"{plain(c.get('name') or c['id'])}: {plain(c['subject'])}\n  uri      {plain(c['uri'])}\n  number   {c.get('number') or '-'}\n  policy   {c['policy']}\n  state    {_flags(c)}\n"
           f"  mcu      {c.get('mcu') or '-'}\n  version  {c['version']}\n")
     rows = []
     for u in c["roster"]:
@@ -121,7 +122,7 @@ def _print_show(c):
     if c.get("quality"):
         _print_quality(c["quality"])
     if c.get("quality_unknown"):
-        print(f"\nquality is not known: {c['quality_unknown']}")
+        print(f"\nquality is not known: {plain(c['quality_unknown'])}")
 
 
 def _f(value, form, factor=1):
@@ -139,7 +140,7 @@ def _print_quality(legs):
 
 def _print_schedule(ans):
     if "uri" in ans:
-        print(ans["uri"])
+        print(plain(ans["uri"]))
     if "conferences" in ans:
         _table([[c["id"], _cut(c["subject"] or "-"), c["policy"], c["expires"], "active" if c["active"] else "-"] for c in ans["conferences"]],
                ["ID", "SUBJECT", "POLICY", "EXPIRES", "STATE"])
@@ -190,15 +191,16 @@ def _why(a):
             silent.append(f"{part}: {e}")
     found += _edge_events(a.dir, a.call_id)
     found.sort(key=lambda e: e[0])                                  # stable: what a part wrote in one millisecond keeps its order
+    if not a.json:
+        for s in silent:
+            print(plain(s), file=sys.stderr)
+    if not found:
+        raise Problem("no part knows this Call-ID: focusd and mcu keep the last 2,000 calls since their start, the edge's log is read from log/kamailio.log")
     if a.json:
         print(json.dumps({"events": [dict(zip(("time", "part", "text"), e)) for e in found], "silent": silent}))
     else:
         for when, part, text in found:
-            print(f"{when}  {part:7s} {text}")
-        for s in silent:
-            print(s, file=sys.stderr)
-    if not found:
-        raise Problem("no part knows this Call-ID: focusd and mcu keep the last 2,000 calls since their start, the edge's log is read from log/kamailio.log")
+            print(f"{when}  {part:7s} {plain(text)}")
     return 0
 
 
@@ -332,24 +334,17 @@ def _with_mcu(a, ans):
 PRINT = {"schedule": _print_schedule, "list": _print_list, "show": _print_show, "stats": _print_stats}
 
 
-def main(argv):
+OWN = {"why": _why, "media": _media, "backup": _backup, "volume": _volume}
+
+
+def _work(argv):
     a = _parser().parse_args(argv)
-    try:
-        if a.cmd == "why":
-            return _why(a)
-        if a.cmd == "media":
-            return _media(a)
-        if a.cmd == "backup":
-            return _backup(a)
-        if a.cmd == "volume":
-            return _volume(a)
-        req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
-        ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req}, timeout=10)
-        if a.cmd in ("show", "stats"):
-            _with_mcu(a, ans)
-    except Problem as e:
-        print(f"confctl: {e}", file=sys.stderr)
-        return 1
+    if a.cmd in OWN:
+        return OWN[a.cmd](a)
+    req = {k: v for k, v in _request(a).items() if v is not None} if a.cmd != "schedule" else {}
+    ans = schedule.run(a) if a.cmd == "schedule" else admin.ask(a.socket or os.path.join(a.dir, "run", "focusd.sock"), {"cmd": a.cmd, **req}, timeout=10)
+    if a.cmd in ("show", "stats"):
+        _with_mcu(a, ans)
     if a.json:
         print(json.dumps(ans))
     elif a.cmd in PRINT:
@@ -357,5 +352,9 @@ def main(argv):
     elif a.cmd == "record" and ans.get("waiting"):
         print("the media server does not answer; the order holds for it, or the next, as soon as it is there")
     elif a.cmd == "add":
-        print(f"{ans['uri']}\nnumber {ans['number']}")
+        print(f"{plain(ans['uri'])}\nnumber {ans['number']}")
     return 0
+
+
+def main(argv):
+    return run("confctl", argv, _work)

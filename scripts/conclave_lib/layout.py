@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One group: its directory, ports and wishes. conclave.json in the directory keeps what the group was made with."""
+import glob
 import ipaddress
 import json
 import os
@@ -17,6 +18,8 @@ PORTS = ("sip", "tls", "wss", "peer", "edge_metrics", "focus_sip", "focus_http",
          "mcu_metrics", "ng", "ng_cli", "ng_metrics", "schedule")
 FIRST_MEDIA_PORT = 20
 PARTS = ("rtpengine", "kamailio", "focusd", "mcu")
+LEVELS = ("error", "warn", "info", "debug")
+ATTENDANT = "conference"                                         # focusd's default for [attendant] name
 SUBDIRS = ("etc", "etc/policy.d", "etc/prompts", "ca", "ca/federation", "certs", "db", "log", "run")
 # Everything kept in conclave.json, and its default for a new group.
 DEFAULTS = {
@@ -56,6 +59,27 @@ def edge_preload():
         if os.path.exists(path):
             return path
     raise Problem("no edge_preload.so; run `make`, or name another build directory in $CONCLAVE_BUILD")
+
+
+LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+
+
+def is_dns_name(text):
+    return len(text) <= 253 and re.fullmatch(rf"{LABEL}(\.{LABEL})*", text) is not None
+
+
+def refuse_attendant(name):
+    if name == ATTENDANT:
+        raise Problem(f"{name} is the attendant's name: callers of it are asked for a conference's number. Choose another name")
+
+
+def languages(top):
+    """Of which there are announcements: built, installed, or the group's own."""
+    dirs = (os.path.join(build_dir(), "prompts"), os.path.join(os.path.dirname(os.path.dirname(TOP)), "share", "conclave", "prompts"),
+            os.path.join(top, "etc", "prompts"))
+    texts = glob.glob(os.path.join(glob.escape(TOP), "mcu", "prompts", "*.txt"))
+    return {os.path.basename(p)[:-4] for p in texts} | {os.path.basename(os.path.dirname(p)) for d in dirs
+                                                        for p in glob.glob(os.path.join(glob.escape(d), "*", ""))}
 
 
 def parse_user(text):
@@ -134,10 +158,21 @@ class Layout:
             raise Problem(f"--ports {self.base}: ports {self.base} to {last} must lie between 1 and 65535")
         if int(self.conf["media_ports"]) < 40:
             raise Problem("--media-ports: at least 40")
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", self.domain):
+        if not 1 <= int(self.conf["clients"]) <= 1000000:
+            raise Problem(f"--clients {self.conf['clients']}: 1 to 1000000")
+        for item in self.conf["log_level"].split(","):
+            if item.rpartition("=")[2].strip() not in LEVELS:
+                raise Problem(f"--log {self.conf['log_level']!r}: say one of {', '.join(LEVELS)}")
+        if not is_dns_name(self.domain) or self.domain != self.domain.lower():
             raise Problem(f"--domain {self.domain!r} is no domain name in small letters")
         if not re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})?", self.conf["prompts"]):
             raise Problem(f"--prompts {self.conf['prompts']!r}: say a language like en, or none")
+        known = languages(self.top)
+        if self.conf["prompts"] != "none" and known and self.conf["prompts"] not in known:
+            raise Problem(f"--prompts {self.conf['prompts']!r}: there are {', '.join(sorted(known))}, and none for tones only; "
+                          f"recordings of another language go below {self.path('etc', 'prompts', self.conf['prompts'])} first")
+        for name in (*self.conf["rooms"], *(u["name"] for u in self.conf["users"])):
+            refuse_attendant(name)
         for room in self.conf["rooms"]:
             if not re.fullmatch(r"[a-z0-9._+-]{1,60}", room):
                 raise Problem(f"room {room!r}: use small letters, digits, dot, dash, underscore, plus")

@@ -1,37 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
 """confctl schedule: conferences made, listed and deleted over HTTPS, with the user's own SIP name and password."""
+import argparse
 import base64
 import getpass
 import hashlib
+import http.client
 import json
 import os
+import re
 import secrets
 import ssl
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import xml.etree.ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 from . import Problem
 from .layout import parse_user
+from .terminal import utf8
 
 CCCP, CI, MSCI, OC = ("urn:ietf:params:xml:ns:cccp", "urn:ietf:params:xml:ns:conference-info",
                       "http://schemas.microsoft.com/rtc/2005/08/confinfoextensions", "urn:x-conclave:c3p:1")
+MOST_HOURS = 87600                                               # ten years
 PATH = "/LiveServer/FocusFactory/"
+
+
+def _hours(text):
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r}: more than 0 and at most {MOST_HOURS}")
+    return hours
+
+
+def _https(url):
+    try:
+        u = urllib.parse.urlsplit(url)
+        good = u.scheme == "https" and u.hostname and (u.port or 443) and re.fullmatch(r"[!-~]+", url)
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError(f"{url!r}: say https://HOST:PORT")
+    return url
 
 
 def options(p):
     p.add_argument("action", nargs="?", choices=("add", "list", "delete"), default="add", help="what to do (default add)")
     p.add_argument("--user", required=True, metavar="NAME[:PASSWORD]", help="who schedules; without password: that of a demo user, else it is asked for")
-    p.add_argument("--url", help="https://HOST:PORT of the scheduling listener (default: that of the group in --dir)")
+    p.add_argument("--url", type=_https, help="https://HOST:PORT of the scheduling listener (default: that of the group in --dir)")
     p.add_argument("--ca", metavar="FILE", help="who signed its certificate (default: the group's ca/client-root.pem)")
     p.add_argument("--domain", help="the SIP domain (default: the group's)")
     p.add_argument("--subject", default="", help="add: title of the conference")
     p.add_argument("--policy", choices=("openAuthenticated", "closedAuthenticated", "anonymous"), default="openAuthenticated", help="add: who may enter")
-    p.add_argument("--hours", type=float, default=8.0, metavar="N", help="add: it may be deleted after so many hours (default 8)")
+    p.add_argument("--hours", type=_hours, default=8.0, metavar="N", help="add: it may be deleted after so many hours (default 8)")
     p.add_argument("--invite", action="append", default=[], metavar="URI[=presenter]", help="add: somebody on its list")
     p.add_argument("--passcode", metavar="CODE", help="add: what callers without a user name must know")
     p.add_argument("--id", metavar="ID", help="add: the conference's id (default: made up); delete: which one")
@@ -48,10 +75,13 @@ def _password(name):
     if sys.stdin and sys.stdin.isatty():
         password = getpass.getpass(f"password of {name}: ")
     else:
-        password = sys.stdin.readline().rstrip("\n") if sys.stdin else ""
+        try:
+            password = sys.stdin.readline().rstrip("\n") if sys.stdin else ""
+        except UnicodeDecodeError:
+            raise Problem(f"the password of {name} is not UTF-8") from None
     if not password:
         raise Problem(f"no password of {name}: give --user {name}:PASSWORD, or write it to standard input")
-    return password
+    return utf8(password, "password")
 
 
 class Factory:
@@ -88,7 +118,7 @@ class Factory:
             if e.code == 401:
                 raise Problem(f"{self.url}: wrong user name or password") from None
             raise Problem(f"{self.url}: {e.code}: {e.read(300).decode(errors='replace').strip() or e.reason}") from None
-        except (urllib.error.URLError, ValueError, OSError) as e:
+        except (urllib.error.URLError, http.client.HTTPException, ValueError, OSError) as e:
             raise Problem(f"{self.url}: {getattr(e, 'reason', e)}") from None
         except ET.ParseError as e:
             raise Problem(f"{self.url}: the answer cannot be read: {e}") from None

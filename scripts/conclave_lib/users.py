@@ -6,6 +6,7 @@ import sqlite3
 import urllib.parse
 
 from . import Problem, admin
+from .layout import refuse_attendant
 
 SCHEMA = {
     "credentials.sqlite": """
@@ -94,6 +95,7 @@ class Users:
                        (name, self.lay.domain, self._ha1(name, password), self._ha1b(name, password)))
 
     def add(self, name, password):
+        refuse_attendant(name)
         if name in self.names():
             raise Problem(f"user {name} exists; `conclave user passwd {name}` changes the password")
         if name in rooms_of(self.lay):

@@ -220,7 +220,10 @@ def test_it_runs_as_an_ordinary_user():
 
 
 def test_check_and_the_help_pages(tmp_path):
-    assert conclave("check", "--dir", str(tmp_path / "none")).stdout.count("ok ") > 10
+    env = {k: v for k, v in os.environ.items() if k != "CONCLAVE_DIR"}
+    assert conclave("check", cwd=tmp_path, env=env).stdout.count("ok ") > 10          # no group is named, none is here
+    r = conclave("check", "--dir", str(tmp_path / "none"))
+    assert r.returncode == 1 and "holds no group" in r.stderr
     for cmd in ("run", "setup", "user", "room", "cert", "check", "reload", "restart", "status", "stop"):
         assert len(conclave(cmd, "--help").stdout) > 150
     r = conclave("status", "--dir", str(tmp_path))

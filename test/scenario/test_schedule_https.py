@@ -21,7 +21,8 @@ ALICE = "sip:alice@conclave.test"
 def confctl(stack, *words, ok=True):
     done = subprocess.run([REPO / "scripts" / "confctl", "--dir", str(stack.dir), "--json", "schedule", *words], capture_output=True, text=True, timeout=30)
     assert (done.returncode == 0) == ok, (done.stdout, done.stderr)
-    return json.loads(done.stdout) if ok else done.stderr
+    answer = json.loads(done.stdout)
+    return answer if ok else answer["error"]
 
 
 def test_a_conference_is_scheduled_listed_joined_and_deleted_over_https(stack):
