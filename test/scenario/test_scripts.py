@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """scripts/conclave and scripts/confctl as operators use them, also wrongly."""
-import importlib.machinery
-import importlib.util
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from conclave_test.stack import REPO, StackError
+
+sys.path.insert(0, str(REPO / "scripts"))
+from conclave_lib import confctl, supervise  # noqa: E402
 
 
 def call(program, *words, stdin=""):
@@ -46,6 +50,16 @@ def test_a_daemon_is_told_often_to_reload_and_still_answers(stack):
             time.sleep(0.05)                        # signals that come together are one
         assert stack.admin(part, cmd="stats")["ok"], part
     assert "silent" not in stack.run("status")
+
+
+def test_the_supervisor_reads_what_a_part_tells_for_as_long_as_it_lives(tmp_path):
+    part = supervise.Part(SimpleNamespace(path=lambda *names: str(tmp_path / names[-1])), "mcu", [], None, True)
+    part._open_notify()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as s, part.notify:
+        for _ in range(100):
+            s.sendto(b"RELOADING=1", part.notify_path)
+            s.sendto(b"READY=1", part.notify_path)
+            assert part.poll_ready()
 
 
 def test_a_part_that_hangs_is_not_called_ready(stack):
@@ -142,10 +156,6 @@ def test_an_error_is_an_object_where_json_was_asked_for(files):
 
 # --- what is shown
 def test_names_and_subjects_cannot_command_the_terminal(capsys):
-    loader = importlib.machinery.SourceFileLoader("confctl_program", str(REPO / "scripts" / "confctl"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    loader.exec_module(importlib.util.module_from_spec(spec))           # finds its modules
-    from conclave_lib import confctl
     evil = "a\x1b[31m\u009b1m\u202eb\u2066c\nd\x07\ud800"
     user = {"entity": "sip:" + evil, "display": evil, "role": "attendee", "endpoints": [{"joined": evil, "call_id": evil, "session": evil}]}
     conf = {"name": evil, "id": evil, "subject": evil, "uri": evil, "policy": "x", "users": 1, "subscriptions": 0, "version": 1, "roster": [user],
