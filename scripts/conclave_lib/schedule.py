@@ -103,7 +103,11 @@ class Factory:
         self.me, self.to = f"sip:{name}@{self.domain}", f"sip:{name}@{self.domain};gruu;opaque=app:conf:focusfactory"
         auth = Digest()
         auth.add_password(self.domain, self.url, name, password)
-        tls = ssl.create_default_context(cafile=a.ca or (os.path.join(a.dir, "ca", "client-root.pem") if group else None))
+        ca = a.ca or (os.path.join(a.dir, "ca", "client-root.pem") if group else None)
+        try:
+            tls = ssl.create_default_context(cafile=ca)
+        except OSError as e:                     # also what is no certificate
+            raise Problem(f"--ca {ca}: {e.strerror or e}") from None
         tls.check_hostname = bool(a.url)         # a group is reached by its address
         self.http = urllib.request.build_opener(urllib.request.HTTPSHandler(context=tls), auth)
 

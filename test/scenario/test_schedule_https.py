@@ -68,6 +68,7 @@ def post(stack, user, password, source):
         conn.request("POST", "/LiveServer/FocusFactory/", body, headers)
         r = conn.getresponse()
         r.read()
+        assert (r.status, r.reason) == (401, "Unauthorized")
         challenge = dict(re.findall(r'(\w+)="([^"]*)"', r.getheader("WWW-Authenticate")))
         md5 = lambda *parts: hashlib.md5(":".join(parts).encode()).hexdigest()
         answer = md5(md5(user, challenge["realm"], password), challenge["nonce"], "00000001", "c", "auth", md5("POST", "/LiveServer/FocusFactory/"))

@@ -55,6 +55,7 @@ def test_a_daemon_is_told_often_to_reload_and_still_answers(stack):
 def test_the_supervisor_reads_what_a_part_tells_for_as_long_as_it_lives(tmp_path):
     part = supervise.Part(SimpleNamespace(path=lambda *names: str(tmp_path / names[-1])), "mcu", [], None, True)
     part._open_notify()
+    part.proc = SimpleNamespace(poll=lambda: None)                      # it lives
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as s, part.notify:
         for _ in range(100):
             s.sendto(b"RELOADING=1", part.notify_path)
@@ -124,6 +125,7 @@ def test_what_is_not_utf8_is_refused(files):
     refused("UTF-8", "conclave", "user", "add", b"erin:\xff", "--dir", files, usage=True)
     done = call("conclave", "user", "add", "erin", "--dir", files, stdin=b"\xff\n")
     assert done.returncode in (1, 2) and "UTF-8" in done.stderr
+    refused("--ca /nonexistent", "confctl", "--dir", files, "schedule", "--user", "alice:pw", "--ca", "/nonexistent")
     refused("UTF-8", "confctl", "--dir", files, "show", b"\xff", usage=True)
 
 
