@@ -116,7 +116,16 @@ static int opus_level(const struct wleg *l, const uint8_t *p, size_t n, uint16_t
 	return n >= OPUS_LARGE && seq % 25 == 0 ? JBUF_NO_LEVEL : LEVEL_SILENCE;
 }
 
-static int level_of(const struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size_t n)
+/* Steady tones and music that begin softly do not show: a packet in five seconds is looked into. */
+static int g722_level_of(struct wleg *l, const uint8_t *p, size_t n, uint16_t seq)
+{
+	bool rises;
+	int db = g722_level(&l->g722, p, n, &rises);
+
+	return rises || l->in_mix || l->loud || l->held || seq % 250 == 0 ? JBUF_NO_LEVEL : db;
+}
+
+static int level_of(struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size_t n)
 {
 	bool voice;
 	int v = l->level_ext ? rtp_audio_level(h, l->level_ext, &voice) : -ENOENT;
@@ -127,6 +136,8 @@ static int level_of(const struct wleg *l, const struct rtp_hdr *h, const uint8_t
 		return voice_payload_level(l, p, n);
 	if (l->codec_id == MCODEC_OPUS)
 		return opus_level(l, p, n, h->seq);
+	if (l->codec_id == MCODEC_G722)
+		return g722_level_of(l, p, n, h->seq);
 	return JBUF_NO_LEVEL;
 }
 

@@ -27,6 +27,7 @@
 #include "mcu/audio/codec.h"
 #include "mcu/audio/denoise.h"
 #include "mcu/audio/dtmf.h"
+#include "mcu/audio/g722_level.h"
 #include "mcu/audio/level.h"
 #include "mcu/audio/mix.h"
 #include "mcu/audio/resample.h"
@@ -190,6 +191,7 @@ struct wleg {
 	bool              dtmf_open, dtmf_done, dtmf_seen;
 	uint8_t           dtmf_event;
 	int64_t           dtmf_us;
+	struct g722_level g722;
 	struct dtmf      *inband;                /* keys in the sound: where telephone events were not agreed */
 
 	/* level and talk */
