@@ -6,7 +6,8 @@
 #define HIGH_MAX   22528
 #define PER_6DB    2048                  /* of the logarithm */
 #define LEAST_DBOV (-87)                 /* white noise whose step is the smallest: measured */
-#define RISE_DB    4                     /* the steps of steady noise vary by less */
+#define RISE_DB    6                     /* the steps of steady noise vary by less */
+#define AFTER      6u
 #define FORGET     50u                   /* packets: the floor rises by 1 dB */
 
 static const int16_t low_step[16] = {    /* by the four leading bits of the low band's code */
@@ -30,7 +31,11 @@ static bool rises_to(struct g722_level *l, int db)
 		l->floor += db > l->floor;
 		l->above = 0;
 	}
-	return db > l->floor + RISE_DB;
+	if (db > l->floor + RISE_DB)
+		l->after = AFTER;
+	else if (l->after)
+		l->after--;
+	return l->after > 0;
 }
 
 int g722_level(struct g722_level *l, const uint8_t *payload, size_t n, bool *rises)

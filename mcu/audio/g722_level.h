@@ -16,9 +16,10 @@ struct g722_level {                      /* zeroed: at rest, as an encoder begin
 	int16_t  low, high;              /* logarithms of the steps */
 	int8_t   floor;                  /* of the quiet moments, dBov; 0: nothing heard yet */
 	uint8_t  above;                  /* packets since the floor was last touched */
+	uint8_t  after;                  /* packets for which a rise still counts */
 };
 
-/* dBov of a packet's loudest moment; *rises: it is more than the quiet moments' */
+/* dBov of a packet's loudest moment; *rises: it, or one of the five before, is more than the quiet moments' */
 int g722_level(struct g722_level *l, const uint8_t *payload, size_t n, bool *rises);
 
 #endif

@@ -13,6 +13,7 @@
 #include "mcu/media/media_priv.h"
 
 #define RELATCH_PKTS    3u
+#define G722_ERR_DB     8
 #define PLAIN_LEARN_US  5000000       /* a plain leg learns addresses only at the start */
 #define SSRC_SILENT_US  500000
 #define OLD_KEY_US      2000000
@@ -116,13 +117,16 @@ static int opus_level(const struct wleg *l, const uint8_t *p, size_t n, uint16_t
 	return n >= OPUS_LARGE && seq % 25 == 0 ? JBUF_NO_LEVEL : LEVEL_SILENCE;
 }
 
-/* Steady tones and music that begin softly do not show: a packet in five seconds is looked into. */
+/* Steady tones and music that begin softly do not show: a packet in five seconds is looked into. What was decoded and was louder than
+ * its steps tell goes on so. */
 static int g722_level_of(struct wleg *l, const uint8_t *p, size_t n, uint16_t seq)
 {
 	bool rises;
 	int db = g722_level(&l->g722, p, n, &rises);
 
-	return rises || l->in_mix || l->loud || l->held || seq % 250 == 0 ? JBUF_NO_LEVEL : db;
+	if (rises || l->in_mix || l->loud || l->held || voice_level(l) > db + G722_ERR_DB || seq % 250 == 0)
+		return JBUF_NO_LEVEL;
+	return db;
 }
 
 static int level_of(struct wleg *l, const struct rtp_hdr *h, const uint8_t *p, size_t n)
