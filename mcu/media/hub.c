@@ -76,7 +76,7 @@ static unsigned bucket(const union usa *a)
 
 static void key_del(struct hub *h, struct wleg *l, unsigned i)
 {
-	struct hub_key *k = &l->key[i], **p = &h->table[i == 1][bucket(&k->at)];
+	struct hub_key *k = &l->key[i], **p = &h->table[i == KEY_RTCP][bucket(&k->at)];
 
 	if (!k->leg)
 		return;
@@ -97,7 +97,7 @@ static void key_set(struct hub *h, struct wleg *l, unsigned i, const union usa *
 		return;
 	k->at = *at;
 	k->leg = l;
-	p = &h->table[i == 1][bucket(at)];
+	p = &h->table[i == KEY_RTCP][bucket(at)];
 	k->next = *p;
 	*p = k;
 }
@@ -106,12 +106,12 @@ void hub_place(struct wleg *l)
 {
 	if (!l->hub)
 		return;
-	key_set(l->hub, l, 0, &l->peer);
-	key_set(l->hub, l, 1, &l->rtcp_peer);
+	key_set(l->hub, l, KEY_RTP, &l->peer);
+	key_set(l->hub, l, KEY_RTCP, &l->rtcp_peer);
 	if (!l->srtp && !usa_eq(&l->told, &l->peer))
-		key_set(l->hub, l, 2, &l->told);
+		key_set(l->hub, l, KEY_TOLD, &l->told);
 	else
-		key_del(l->hub, l, 2);
+		key_del(l->hub, l, KEY_TOLD);
 	if (usa_len(&l->peer))
 		l->host = l->peer;
 }
@@ -150,7 +150,7 @@ void hub_leave(struct wleg *l)
 		h->gone[h->ngone % HUB_GONE].at   = l->peer;
 		h->gone[h->ngone++ % HUB_GONE].us = now_us();
 	}
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < KEYS; i++)
 		key_del(h, l, i);
 	h->legs[l->hub_index] = h->legs[--h->nlegs];
 	h->legs[l->hub_index]->hub_index = l->hub_index;
@@ -282,7 +282,7 @@ static void route(struct hub *h, const struct dgram *d)
 	if (plain) {
 		int err;
 
-		if (plain->latched && plain->key[2].leg && usa_eq(&plain->told, d->from)) {   /* it had been taken for somebody */
+		if (plain->latched && plain->key[KEY_TOLD].leg && usa_eq(&plain->told, d->from)) {   /* it had been taken for somebody */
 			wleg_unlearn(plain);
 			hub_place(plain);
 		}

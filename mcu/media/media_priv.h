@@ -121,6 +121,7 @@ struct voice {
 #define HUB_BUCKETS 256u
 #define HUB_GONE    32u
 #define RELATCH_US  2000000              /* the old address must be silent for so long */
+enum { KEY_RTP, KEY_RTCP, KEY_TOLD, KEYS };       /* TOLD: RTP by the SDP, where another address was learned */
 struct hub_key { struct hub_key *next; struct wleg *leg; union usa at; };
 struct hub {
 	struct ports    *ports;          /* the signalling thread's */
@@ -159,7 +160,7 @@ struct wleg {
 	unsigned          hub_index;
 	uint8_t           steady;                /* see intake.c */
 	bool              owes;
-	struct hub_key    key[3];                /* where it stands in the hub's tables: RTP, RTCP, told RTP where another one was learned */
+	struct hub_key    key[KEYS];             /* where it stands in the hub's tables */
 	union usa         host;                  /* where it was last known to be */
 	bool started, send, recv, mux, srtp, hot, latched, rtcp_latched, got_media, idle_told, badkey_told;
 	bool want_in_mute, want_out_mute;        /* as last seen in mute_req */

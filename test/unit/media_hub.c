@@ -262,6 +262,15 @@ static void shared_plain(unsigned n)
 	}
 }
 
+/* Another call from the same socket */
+static void start_where(struct peer *p, const struct peer *other, double hz)
+{
+	p->sdp_port = port_of(other->fd);
+	peer_start(p, MCODEC_PCMU, hz, false);
+	close(p->fd);
+	p->fd = dup(other->fd);
+}
+
 static void plain_legs_of_one_pair_hear_each_other(void **state)
 {
 	(void)state;
@@ -332,10 +341,7 @@ static void the_new_call_of_a_plain_address_has_its_packets(void **state)
 	run(1000);
 	assert_hears(&peers[2], 400);
 	peers[0].off = true;                             /* its BYE was lost; the phone calls again from the same port */
-	peers[1].sdp_port = port_of(peers[0].fd);
-	peer_start(&peers[1], MCODEC_PCMU, 1000, false);
-	close(peers[1].fd);
-	peers[1].fd = dup(peers[0].fd);
+	start_where(&peers[1], &peers[0], 1000);
 	run(1500);
 	assert_hears(&peers[2], 1000);
 	engine_stop();
@@ -354,10 +360,7 @@ static void who_has_an_address_by_its_sdp_takes_it_back_from_who_learned_it(void
 	run(1500);
 	assert_hears(&peers[2], 400);
 	peers[0].off = true;
-	peers[1].sdp_port = port_of(peers[0].fd);
-	peer_start(&peers[1], MCODEC_PCMU, 1000, false);
-	close(peers[1].fd);
-	peers[1].fd = dup(peers[0].fd);
+	start_where(&peers[1], &peers[0], 1000);
 	peers[1].ssrc = peers[0].ssrc;
 	peers[1].seq = peers[0].seq;
 	peers[1].ts = peers[0].ts;
