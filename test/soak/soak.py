@@ -109,8 +109,8 @@ def settle(stack):
     assert not any(left.values()), f"left behind: {left}"
 
 
-def look(stack):
-    return {p: rss_and_fds(stack.pid(p)) for p in PARTS}
+def look(stack, parts=PARTS):
+    return {p: rss_and_fds(stack.pid(p)) for p in parts}
 
 
 def table(what, rows):
@@ -130,29 +130,39 @@ def run(stack, minutes):
         if n % 10 == 0:
             table(f"after {n} rounds", look(stack))
         time.sleep(random.random() * 0.2)
-    last, grown = look(stack), []
+    last = look(stack)
     table(f"after {n} rounds", last)
-    for p in PARTS:
-        if last[p][0] - base[p][0] > GROW_KIB or last[p][1] - base[p][1] > GROW_FDS:
-            grown.append(f"{p} from {base[p]} to {last[p]} (KiB, descriptors)")
+    return f"{n} rounds, {n * 5} calls", grown(stack, base, last, pids)
+
+
+def grown(stack, base, last, pids, fds=GROW_FDS):
+    """What is wrong with the parts at the end."""
+    faults = []
+    for p in pids:
+        if last[p][0] - base[p][0] > GROW_KIB or last[p][1] - base[p][1] > fds:
+            faults.append(f"{p} grew from {base[p]} to {last[p]} (KiB, descriptors)")
         if stack.pid(p) != pids[p] or not stack.running(p):
-            grown.append(f"{p} was restarted or died")
-    return n, grown
+            faults.append(f"{p} was restarted or died")
+    return faults
 
 
-def main():
-    minutes = float(sys.argv[1] if len(sys.argv) > 1 else 30)
-    stack = Stack(rooms=[f"room{i}" for i in range(ROOMS)])
+def judge(stack, run):
+    """run(stack) -> what was done, faults; prints them; the exit status."""
     try:
-        n, faults = run(stack, minutes)
+        done, faults = run(stack)
     except BaseException:
         print(stack.tails(), flush=True)
         raise
     finally:
         stack.stop(check=False)
     print("\n".join(faults))
-    print(f"soak: {n} rounds, {n * 5} calls: " + ("nothing grew" if not faults else "FAILED"))
+    print(f"soak: {done}: " + ("FAILED" if faults else "nothing grew"))
     return 1 if faults else 0
+
+
+def main():
+    minutes = float(sys.argv[1] if len(sys.argv) > 1 else 30)
+    return judge(Stack(rooms=[f"room{i}" for i in range(ROOMS)]), lambda stack: run(stack, minutes))
 
 
 if __name__ == "__main__":
