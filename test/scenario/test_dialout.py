@@ -304,11 +304,7 @@ def test_an_attendee_calls_himself_and_nobody_else(party, stack, end):
 
 
 def test_attendee_dialout_allows_others_but_not_to_name_a_number_as_one_of_us(party, stack, end):
-    conf = stack.dir / "etc" / "focusd.conf"
-    saved = conf.read_text()
-    conf.write_text(saved + "\n[conference]\nattendee_dialout = yes\n")
-    stack.restart("focusd")
-    try:
+    with stack.configured("focusd", "[conference]\nattendee_dialout = yes"):
         p = party()
         bob, call = attendee(p, stack, end)
         r = call.info(dial(p.focus, user="sip:alice@conclave.test", uri="tel:+15550123"))
@@ -319,9 +315,6 @@ def test_attendee_dialout_allows_others_but_not_to_name_a_number_as_one_of_us(pa
         end(p.carol.answer())
         assert call._final(r.request_id, seen, 8).code == "success"
         call.bye()
-    finally:
-        conf.write_text(saved)
-        stack.restart("focusd")
 
 
 def test_who_does_not_exist_is_told_like_who_is_not_there(party):

@@ -132,11 +132,7 @@ def test_a_full_document_at_any_time_is_what_the_partial_ones_made(stack, end):
 
 
 def test_a_document_that_is_too_large_for_an_answer_says_so_and_comes_in_parts(stack, end):
-    conf = stack.dir / "etc" / "focusd.conf"
-    saved = conf.read_text()
-    conf.write_text(saved + "\n[notify]\nmax_bytes = 4096\n")
-    stack.restart("focusd")
-    try:
+    with stack.configured("focusd", "[notify]\nmax_bytes = 4096"):
         focus = c3p.schedule(stack.ua("alice"))
         alice = c3p.join(stack.ua("alice"), focus)
         assert alice.info(c3p.by_conf("getConference", focus)).code == "success"
@@ -149,18 +145,11 @@ def test_a_document_that_is_too_large_for_an_answer_says_so_and_comes_in_parts(s
         assert len(parts) > 1 and max(map(len, parts)) <= 4096 + 4096
         assert sub.end().code == 200
         assert [c.bye().code for c in many] == [200] * 13
-    finally:
-        conf.write_text(saved)
-        stack.restart("focusd")
 
 
 def test_a_crowd_gets_what_happens_meanwhile_in_one_document(stack, end):
     """[notify] rate: ten subscriptions at ten notifications a second, so a document a second."""
-    conf = stack.dir / "etc" / "focusd.conf"
-    saved = conf.read_text()
-    conf.write_text(saved + "\n[notify]\nrate = 10\n")
-    stack.restart("focusd")
-    try:
+    with stack.configured("focusd", "[notify]\nrate = 10"):
         alice = end(c3p.Participant(stack.ua("alice"), stack.focus()))
         came = []
         for _ in range(9):
@@ -176,9 +165,6 @@ def test_a_crowd_gets_what_happens_meanwhile_in_one_document(stack, end):
         assert not alice.roster.locked["conference"]
         gaps = [b - a for a, b in zip(came, came[1:]) if b - a > 0.3]
         assert gaps and min(gaps) > 0.8, came
-    finally:
-        conf.write_text(saved)
-        stack.restart("focusd")
 
 
 @pytest.mark.conformance("T13")

@@ -256,6 +256,19 @@ class Stack:
         answer = self.admin("focusd", cmd="show", conf=room)
         return re.search(r'"(sip:[^"]*opaque=app:conf:focus:id:[^"]*)"', json.dumps(answer)).group(1)
 
+    @contextlib.contextmanager
+    def configured(self, part, text):
+        """The part runs with these lines more in its configuration, and then as before."""
+        conf = self.dir / "etc" / f"{part}.conf"
+        saved = conf.read_text()
+        conf.write_text(f"{saved}\n{text}\n")
+        self.restart(part)
+        try:
+            yield
+        finally:
+            conf.write_text(saved)
+            self.restart(part)
+
     # --- clients
     def ua(self, user, transport="tls", register=False, password=None, **kw):
         """A client of that user, closed with the stack at the latest."""
