@@ -17,7 +17,7 @@ SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 OPT      := -O1
 endif
 
-PKGS       := libuv openssl libxml-2.0 libosip2 libsrtp2 opus speexdsp spandsp sqlite3 inih libsystemd jansson ogg
+PKGS       := libuv openssl libxml-2.0 libosip2 opus speexdsp spandsp sqlite3 inih libsystemd jansson ogg
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
 # Archives in the order of the layers, and what each may call (everything below it).
@@ -43,7 +43,8 @@ X_tls    := -lssl -lcrypto
 X_xml    := -lxml2
 X_http   :=
 X_sip    := -losipparser2
-X_rtp    := -lcrypto -lsrtp2
+X_rtp    := -lcrypto
+T_rtp    := -lsrtp2          # the oracle of its unit tests
 X_ice    := -lcrypto
 X_audio  := -lopus -logg -lspeexdsp -lspandsp -lm
 X_media  := -lm
@@ -94,7 +95,7 @@ $$(call archive,$(1)): $$(OBJ_$(1))
 	@mkdir -p $$(@D); rm -f $$@; ar rcs $$@ $$^
 $(BUILD)/unit/$(1)_%: test/unit/$(1)_%.c $$(call archives,$$(L_$(1)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$< -Wl,--start-group $$(call archives,$$(L_$(1))) -Wl,--end-group $$(call extlibs,$$(L_$(1))) -lcmocka -lm
+	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$< -Wl,--start-group $$(call archives,$$(L_$(1))) -Wl,--end-group $$(call extlibs,$$(L_$(1))) $$(T_$(1)) -lcmocka -lm
 UNIT += $$(patsubst test/unit/%.c,$(BUILD)/unit/%,$$(wildcard test/unit/$(1)_*.c))
 FUZZOBJ_$(1) := $$(SRC_$(1):%.c=$(BUILD)/fuzzobj/%.o)
 $(BUILD)/fuzz/$(1)_%: $(BUILD)/fuzzobj/test/fuzz/$(1)_%.o $$(foreach a,$$(L_$(1)),$$(FUZZOBJ_$$(a)))
